@@ -1,0 +1,121 @@
+/**
+ * Every error Bulla can report, with the exit code that the terminal gives it.
+ *
+ * The codes are API: scripts and tests match on them, so a code is never renamed. The first part
+ * names the folder or matter; the number is the exit code of docs/reference/exit-codes.md:
+ * 1 refused · 2 wrong usage or configuration · 3 could not decide · 4 key or passphrase trouble.
+ * A code is used both for errors that are thrown and for the reasons inside a verdict.
+ */
+const exitCodes = {
+  // base: values that do not parse
+  'digest.malformed': 2,
+  'reference.malformed': 2,
+  'image-name.malformed': 2,
+  'json.malformed': 2,
+  'manifest.malformed': 1,
+  'manifest.too-large': 1,
+  'manifest.digest-mismatch': 1,
+  'blob.digest-mismatch': 1,
+  // usage
+  'usage.invalid': 2,
+  'usage.unsupported': 2,
+  'internal.bug': 3,
+  // io
+  'io.not-found': 3,
+  'io.failed': 3,
+  'io.too-large': 3,
+  'io.timeout': 3,
+  'io.no-space': 3,
+  'io.read-only': 3,
+  'io.locked': 3,
+  'process.not-found': 3,
+  'process.timeout': 3,
+  'process.output-too-large': 3,
+  'process.failed': 3,
+  // keys
+  'key.malformed': 2,
+  'key.none': 2,
+  'key.not-found': 4,
+  'key.ambiguous': 2,
+  'key.unusable': 4,
+  'key.passphrase-missing': 4,
+  'key.passphrase-wrong': 4,
+  'key.exists': 2,
+  // registry
+  // formats: what is wrong with one signature
+  'signature.empty': 1,
+  'signature.unrecognized': 1,
+  'signature.malformed': 1,
+  'signature.too-large': 1,
+  'signature.unknown-key': 1,
+  'signature.invalid': 1,
+  'signature.expired': 1,
+  'signature.key-expired': 1,
+  'signature.key-revoked': 1,
+  'signature.key-unusable': 1,
+  'signature.payload-malformed': 1,
+  'signature.wrong-digest': 1,
+  'signature.wrong-identity': 1,
+  'signature.wrong-type': 1,
+  // images
+  'image.not-found': 3,
+  'image.unsupported': 2,
+  'image.no-such-platform': 3,
+  // stores
+  'store.unreadable': 3,
+  'store.too-many-signatures': 3,
+  'store.read-only': 3,
+  'store.unsupported': 2,
+  'store.none': 2,
+  'registries-d.malformed': 2,
+  // trust
+  'policy.not-found': 2,
+  'policy.malformed': 2,
+  'trust.rejected': 1,
+  'trust.no-signature': 1,
+  'trust.not-accepted': 1,
+  'trust.not-required': 1,
+  'trust.not-evaluated': 3,
+  'trust.key-unavailable': 2,
+  // operations
+  // servers
+} as const;
+
+/** What the process exits with; 0 is not here because success is not an error. */
+export type ExitCode = 1 | 2 | 3 | 4;
+
+/** A stable, dotted error code. */
+export type ErrorCode = keyof typeof exitCodes;
+
+/** All codes with their exit code, for documentation and tests. */
+export const errorCodes: Readonly<Record<ErrorCode, ExitCode>> = exitCodes;
+
+/** Tells whether a text is one of Bulla's error codes. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(exitCodes, text);
+}
+
+/**
+ * The one error class: a stable code, a one-line message (what and why), and where a human can
+ * act a hint (what to do). Messages and hints never carry secrets, tokens or URL queries.
+ */
+export class BullaError extends Error {
+  override readonly name = 'BullaError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+
+  get exitCode(): ExitCode {
+    return exitCodes[this.code];
+  }
+}
+
+/** True when `error` is a BullaError, with that code if one is given. */
+export function isBullaError(error: unknown, code?: ErrorCode): error is BullaError {
+  return error instanceof BullaError && (code === undefined || error.code === code);
+}

@@ -1,0 +1,25 @@
+/** Upper bounds for everything that comes from outside. Those of containers/image have its values. */
+export const limits = {
+  /** One image manifest or index (containers/image: 4 MiB). */
+  manifestBytes: 4_194_304,
+  /** One detached signature (containers/image: 4 MiB). */
+  signatureBytes: 4_194_304,
+  /** What one signature may unpack to; a payload is under 1 KiB in practice. */
+  signaturePayloadBytes: 4_194_304,
+  /** The X-R-S-S signature list of an image (containers/image: 4 MiB). */
+  signatureListBytes: 4_194_304,
+  /** An image's configuration (containers/image: 4 MiB). */
+  configBytes: 4_194_304,
+  /** A token server's answer (containers/image: 1 MiB). */
+  tokenBytes: 1_048_576,
+  /** The body of an HTTP error (containers/image: 1 MiB). */
+  errorBodyBytes: 1_048_576,
+  /** Reading this many signatures in a row from a lookaside is an error: 127 are usable. */
+  lookasideSignatures: 128,
+  /** A key or keyring file. */
+  keyringBytes: 16_777_216,
+  /** policy.json, registries.d, registries.conf, auth.json: one file. */
+  configFileBytes: 4_194_304,
+  /** Nesting of JSON that Bulla parses strictly. */
+  jsonDepth: 64,
+} as const;

@@ -1,0 +1,34 @@
+/** Where an image is. Readers and sinks for every transport; each passes image-contract.ts. */
+import type { Descriptor } from '../base/descriptor.ts';
+import type { Digest } from '../base/digest.ts';
+import type { ImageName } from '../base/image-name.ts';
+import type { Manifest } from '../base/manifest.ts';
+import type { Reference } from '../base/reference.ts';
+
+/** An image opened for reading. What a tag meant is resolved once; later answers are by digest. */
+export interface Image extends AsyncDisposable {
+  readonly name: ImageName;
+  /**
+   * Where a docker:// image is really read from: a mirror's reference, or its own. It names the
+   * lookaside path and the attachments. Undefined for other transports.
+   */
+  readonly physical: Reference | undefined;
+  /**
+   * The top manifest, or the instance with that digest. Bytes are checked against the digest
+   * asked for (in the reference or here) before they are given out; the top one is fetched once.
+   * @throws BullaError `image.not-found`, `manifest.*`, `registry.*`, `io.*`
+   */
+  manifest(digest?: Digest): Promise<Manifest>;
+  /** A blob's bytes; the stream fails with `blob.digest-mismatch` unless size and digest hold at its end. */
+  blob(descriptor: Descriptor): Promise<ReadableStream<Uint8Array>>;
+}
+
+/** Where an image goes. */
+export interface ImageSink extends AsyncDisposable {
+  readonly name: ImageName;
+  hasBlob(descriptor: Descriptor): Promise<boolean>;
+  /** Stores a blob; it is there afterwards only if size and digest held. */
+  putBlob(descriptor: Descriptor, content: ReadableStream<Uint8Array>): Promise<void>;
+  /** Stores a manifest under its digest and, without `instance`, under the sink's name (last of all). */
+  putManifest(manifest: Manifest, options?: { readonly instance: boolean }): Promise<void>;
+}

@@ -1,0 +1,170 @@
+/** Files, bounded when read and whole when written. */
+import { constants } from 'node:fs';
+import { link, mkdir, open, rename, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+import { printable } from '../base/bytes.ts';
+import { BullaError, type ErrorCode } from '../base/errors.ts';
+import { crypto } from '../base/node.ts';
+
+/** Temporary names start so; no reader of a store or a configuration folder counts them. */
+export const temporaryPrefix = '.bulla-tmp-';
+
+/**
+ * Reads a whole file of at most `limit` bytes.
+ * @throws BullaError `io.not-found` (also for a missing folder), `io.too-large`, `io.failed`
+ */
+export async function readBoundedFile(path: string, limit: number): Promise<Uint8Array> {
+  try {
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const { size } = await file.stat();
+    if (size > limit) throw tooLarge(path, limit);
+    // one byte more than allowed is asked for: a file may grow, and /proc files say size 0
+    const room = size > 0 ? size + 1 : limit + 1;
+    const buffer = Buffer.alloc(Math.min(room, limit + 1));
+    let length = 0;
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, length, buffer.length - length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+      if (length > limit || length === buffer.length) throw tooLarge(path, limit);
+    }
+    return new Uint8Array(buffer.buffer, buffer.byteOffset, length);
+  } catch (error) {
+    throw fileError(error, path, 'read');
+  }
+}
+
+/** As readBoundedFile, but undefined where there is no such file. */
+export async function readFileIfThere(path: string, limit: number): Promise<Uint8Array | undefined> {
+  try {
+    return await readBoundedFile(path, limit);
+  } catch (error) {
+    if (error instanceof BullaError && error.code === 'io.not-found') return undefined;
+    throw error;
+  }
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ENOTDIR')) return false;
+    throw fileError(error, path, 'read');
+  }
+}
+
+/** Makes a folder and those above it; one that is there is fine. */
+export async function makeFolder(path: string, mode = 0o755): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode });
+  } catch (error) {
+    throw fileError(error, path, 'make');
+  }
+}
+
+/**
+ * Replaces a file whole: written beside it, synced, renamed over it, the folder synced. A reader
+ * sees the old bytes or the new ones; so does the disk after a crash.
+ * @throws BullaError `io.read-only`, `io.no-space`, `io.not-found`, `io.failed`
+ */
+export async function replaceFile(path: string, bytes: Uint8Array, mode = 0o644): Promise<void> {
+  const temporary = await writeTemporary(dirname(path), bytes, mode, path);
+  try {
+    await rename(temporary, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await discard(temporary);
+    throw fileError(error, path, 'write');
+  }
+}
+
+/**
+ * Creates a file whole, and only if no file has that name: false, and nothing written, if one has.
+ * By link(2) from a synced temporary file: two creators cannot both succeed, and no reader ever
+ * sees a part of it.
+ * @throws BullaError `io.read-only`, `io.no-space`, `io.not-found`, `io.failed`
+ */
+export async function createFile(path: string, bytes: Uint8Array, mode = 0o644): Promise<boolean> {
+  const temporary = await writeTemporary(dirname(path), bytes, mode, path);
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    if (isSystemError(error, 'EEXIST')) return false;
+    throw fileError(error, path, 'write');
+  } finally {
+    await discard(temporary);
+  }
+  await syncFolder(dirname(path));
+  return true;
+}
+
+async function writeTemporary(folder: string, bytes: Uint8Array, mode: number, forPath: string): Promise<string> {
+  const name = `${temporaryPrefix}${process.pid}-${crypto.randomBytes(8).toString('hex')}`;
+  const temporary = join(folder, name);
+  try {
+    await using file = await open(temporary, 'wx', mode);
+    await file.writeFile(bytes);
+    await file.sync();
+    return temporary;
+  } catch (error) {
+    await discard(temporary);
+    throw fileError(error, forPath, 'write');
+  }
+}
+
+async function discard(temporary: string): Promise<void> {
+  // what cannot be removed is a hidden temporary file that no reader counts
+  await unlink(temporary).catch(() => undefined);
+}
+
+/** Makes names in a folder last through a crash. */
+export async function syncFolder(path: string): Promise<void> {
+  try {
+    await using folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    await folder.sync();
+  } catch (error) {
+    // some file systems (FUSE, NFS) cannot sync a folder; the data itself is synced
+    if (isSystemError(error, 'EINVAL') || isSystemError(error, 'ENOTSUP')) return;
+    throw fileError(error, path, 'sync');
+  }
+}
+
+/** True for an operating system error with that code (`ENOENT`). */
+export function isSystemError(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
+const codeOf: Readonly<Record<string, ErrorCode>> = {
+  ENOENT: 'io.not-found',
+  ENOTDIR: 'io.not-found',
+  EROFS: 'io.read-only',
+  EACCES: 'io.read-only',
+  EPERM: 'io.read-only',
+  ENOSPC: 'io.no-space',
+  EDQUOT: 'io.no-space',
+};
+const reasonOf: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  ENOTDIR: 'a part of the path is no folder',
+  EISDIR: 'it is a folder',
+  EROFS: 'the file system is read-only',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+};
+
+/** An operating system error as a BullaError that names the path and what was tried. */
+export function fileError(error: unknown, path: string, tried: 'read' | 'write' | 'make' | 'sync' | 'remove'): BullaError {
+  if (error instanceof BullaError) return error;
+  const system = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const reason = reasonOf[system] ?? (error instanceof Error ? error.message : String(error));
+  const code: ErrorCode = tried === 'read' && codeOf[system] === 'io.read-only' ? 'io.failed' : (codeOf[system] ?? 'io.failed');
+  return new BullaError(code, `cannot ${tried} ${printable(path)}: ${reason}`, { cause: error });
+}
+
+function tooLarge(path: string, limit: number): BullaError {
+  return new BullaError('io.too-large', `${printable(basename(path))} is larger than ${limit} bytes`);
+}
