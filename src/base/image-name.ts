@@ -18,7 +18,11 @@ export type Transport = (typeof transports)[number];
 export type ImageName =
   | { readonly transport: 'docker'; readonly reference: Reference }
   | { readonly transport: 'dir'; readonly path: string }
-  | { readonly transport: 'oci' | 'oci-archive' | 'docker-archive'; readonly path: string; readonly name?: string }
+  | {
+      readonly transport: 'oci' | 'oci-archive' | 'docker-archive';
+      readonly path: string;
+      readonly name?: string;
+    }
   | { readonly transport: 'containers-storage' | 'docker-daemon'; readonly name: string };
 
 /**

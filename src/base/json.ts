@@ -7,8 +7,16 @@ import { BullaError } from './errors.ts';
 import { limits } from './limits.ts';
 
 export type JsonMember = { readonly key: string; readonly offset: number; readonly value: JsonValue };
-export type JsonObject = { readonly kind: 'object'; readonly offset: number; readonly members: readonly JsonMember[] };
-export type JsonArray = { readonly kind: 'array'; readonly offset: number; readonly items: readonly JsonValue[] };
+export type JsonObject = {
+  readonly kind: 'object';
+  readonly offset: number;
+  readonly members: readonly JsonMember[];
+};
+export type JsonArray = {
+  readonly kind: 'array';
+  readonly offset: number;
+  readonly items: readonly JsonValue[];
+};
 export type JsonString = { readonly kind: 'string'; readonly offset: number; readonly value: string };
 export type JsonNumber = { readonly kind: 'number'; readonly offset: number; readonly text: string };
 export type JsonBoolean = { readonly kind: 'boolean'; readonly offset: number; readonly value: boolean };

@@ -85,7 +85,8 @@ function guessMediaType(value: Untrusted, carried: string | undefined): string {
     if (known.includes(own) && isIndexType(own) !== hasManifests) throw malformed(`it is not a ${own}`);
     return own;
   }
-  if (carried !== undefined && known.includes(carried) && isIndexType(carried) === hasManifests) return carried;
+  if (carried !== undefined && known.includes(carried) && isIndexType(carried) === hasManifests)
+    return carried;
   return hasManifests ? mediaTypes.ociIndex : mediaTypes.ociManifest;
 }
 
@@ -122,14 +123,19 @@ function schema1Payload(bytes: Uint8Array, value: Untrusted): Uint8Array {
  * @throws BullaError `manifest.malformed`
  */
 export function parseManifest(manifest: Manifest): ParsedManifest {
-  if (manifest.mediaType === mediaTypes.dockerSchema1 || manifest.mediaType === mediaTypes.dockerSchema1Signed) {
+  if (
+    manifest.mediaType === mediaTypes.dockerSchema1 ||
+    manifest.mediaType === mediaTypes.dockerSchema1Signed
+  ) {
     return { kind: 'schema1' };
   }
   const value = parseObject(manifest.bytes);
   const shared = {
     ...(value['subject'] !== undefined && { subject: parseDescriptor(value['subject'], 'subject') }),
     ...(typeof value['artifactType'] === 'string' && { artifactType: value['artifactType'] }),
-    ...(value['annotations'] !== undefined && { annotations: parseAnnotations(value['annotations'], 'annotations') }),
+    ...(value['annotations'] !== undefined && {
+      annotations: parseAnnotations(value['annotations'], 'annotations'),
+    }),
   };
   if (isIndexType(manifest.mediaType)) {
     return { kind: 'index', manifests: parseDescriptors(value['manifests'], 'manifests'), ...shared };
@@ -149,7 +155,8 @@ function parseDescriptor(value: unknown, where: string): Descriptor {
   if (typeof mediaType !== 'string') throw malformed(`${where} has no mediaType`);
   const digest = typeof digestText === 'string' ? tryParseDigest(digestText) : undefined;
   if (digest === undefined) throw malformed(`${where} has no valid digest`);
-  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw malformed(`${where} has no valid size`);
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
+    throw malformed(`${where} has no valid size`);
   return {
     mediaType,
     digest,

@@ -100,7 +100,12 @@ export async function createFile(path: string, bytes: Uint8Array, mode = 0o644):
   return true;
 }
 
-async function writeTemporary(folder: string, bytes: Uint8Array, mode: number, forPath: string): Promise<string> {
+async function writeTemporary(
+  folder: string,
+  bytes: Uint8Array,
+  mode: number,
+  forPath: string,
+): Promise<string> {
   const name = `${temporaryPrefix}${process.pid}-${crypto.randomBytes(8).toString('hex')}`;
   const temporary = join(folder, name);
   try {
@@ -157,11 +162,16 @@ const reasonOf: Readonly<Record<string, string>> = {
 };
 
 /** An operating system error as a BullaError that names the path and what was tried. */
-export function fileError(error: unknown, path: string, tried: 'read' | 'write' | 'make' | 'sync' | 'remove'): BullaError {
+export function fileError(
+  error: unknown,
+  path: string,
+  tried: 'read' | 'write' | 'make' | 'sync' | 'remove',
+): BullaError {
   if (error instanceof BullaError) return error;
   const system = error instanceof Error && 'code' in error ? String(error.code) : '';
   const reason = reasonOf[system] ?? (error instanceof Error ? error.message : String(error));
-  const code: ErrorCode = tried === 'read' && codeOf[system] === 'io.read-only' ? 'io.failed' : (codeOf[system] ?? 'io.failed');
+  const code: ErrorCode =
+    tried === 'read' && codeOf[system] === 'io.read-only' ? 'io.failed' : (codeOf[system] ?? 'io.failed');
   return new BullaError(code, `cannot ${tried} ${printable(path)}: ${reason}`, { cause: error });
 }
 

@@ -16,13 +16,21 @@ export type ProcessOptions = {
   readonly cwd?: string;
 };
 
-export type ProcessResult = { readonly exitCode: number; readonly stdout: Uint8Array; readonly stderr: string };
+export type ProcessResult = {
+  readonly exitCode: number;
+  readonly stdout: Uint8Array;
+  readonly stderr: string;
+};
 
 /**
  * Runs a program to its end. A non-zero exit is a result, not an error.
  * @throws BullaError `process.not-found` (no such program), `process.timeout`, `process.output-too-large`, `process.failed`
  */
-export function runProcess(command: string, args: readonly string[], options: ProcessOptions): Promise<ProcessResult> {
+export function runProcess(
+  command: string,
+  args: readonly string[],
+  options: ProcessOptions,
+): Promise<ProcessResult> {
   const { promise, resolve, reject } = Promise.withResolvers<ProcessResult>();
   const extra = options.extraInput === undefined ? [] : (['pipe'] as const);
   const child = childProcess().spawn(command, args, {
@@ -45,7 +53,13 @@ export function runProcess(command: string, args: readonly string[], options: Pr
     stream?.on('data', (chunk: Buffer) => {
       length += chunk.length;
       if (length <= options.maxBytes) into.push(chunk);
-      else stop(new BullaError('process.output-too-large', `${command} printed more than ${options.maxBytes} bytes`));
+      else
+        stop(
+          new BullaError(
+            'process.output-too-large',
+            `${command} printed more than ${options.maxBytes} bytes`,
+          ),
+        );
     });
   };
   collect(child.stdout, out);
@@ -53,19 +67,31 @@ export function runProcess(command: string, args: readonly string[], options: Pr
   const feed = (stream: NodeJS.WritableStream | null | undefined, bytes: Uint8Array | undefined): void => {
     // a child that ends without reading its input closes the pipe; its exit code tells the story
     stream?.on('error', () => undefined);
-    stream?.end(bytes);
+    if (bytes === undefined) stream?.end();
+    else stream?.end(bytes);
   };
   feed(child.stdin, options.input);
   feed(child.stdio[3] as NodeJS.WritableStream | null | undefined, options.extraInput);
   child.on('error', (cause) => {
     clearTimeout(timer);
     const missing = 'code' in cause && cause.code === 'ENOENT';
-    reject(new BullaError(missing ? 'process.not-found' : 'process.failed', `cannot run ${command}: ${cause.message}`, { cause }));
+    reject(
+      new BullaError(
+        missing ? 'process.not-found' : 'process.failed',
+        `cannot run ${command}: ${cause.message}`,
+        { cause },
+      ),
+    );
   });
   child.on('close', (exitCode) => {
     clearTimeout(timer);
     if (failure !== undefined) reject(failure);
-    else resolve({ exitCode: exitCode ?? 128, stdout: new Uint8Array(Buffer.concat(out)), stderr: Buffer.concat(err).toString('utf8') });
+    else
+      resolve({
+        exitCode: exitCode ?? 128,
+        stdout: new Uint8Array(Buffer.concat(out)),
+        stderr: Buffer.concat(err).toString('utf8'),
+      });
   });
   return promise;
 }
