@@ -1,0 +1,135 @@
+/** Flags that several commands share, by the names that podman, skopeo and cosign gave them. */
+import { Option, type Command } from 'commander';
+
+import { BullaError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { textOf } from '../base/bytes.ts';
+import { readBoundedFile } from '../io/files.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What commander parsed; each value is read by one of the functions below, which check it. */
+export type Parsed = Readonly<Record<string, unknown>>;
+
+/** Collects a repeatable flag. */
+export function collect(value: string, earlier: readonly string[] | undefined): readonly string[] {
+  return [...(earlier ?? []), value];
+}
+
+export function textOption(parsed: Parsed, name: string): string | undefined {
+  const value = parsed[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function listOption(parsed: Parsed, name: string): readonly string[] {
+  const value = parsed[name];
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+export function flagOption(parsed: Parsed, name: string): boolean {
+  return parsed[name] === true;
+}
+
+/** `--tls-verify=false` and the like; undefined where the flag was not given. */
+export function booleanOption(parsed: Parsed, name: string, flag: string): boolean | undefined {
+  const value = textOption(parsed, name);
+  if (value === undefined) return undefined;
+  if (value === 'true' || value === '1') return true;
+  if (value === 'false' || value === '0') return false;
+  throw new BullaError('usage.invalid', `${flag} takes true or false, not "${value}"`);
+}
+
+/** A whole number of at least `least`; undefined where the flag was not given. */
+export function countOption(parsed: Parsed, name: string, flag: string, least = 0): number | undefined {
+  const value = textOption(parsed, name);
+  if (value === undefined) return undefined;
+  const count = /^[0-9]{1,9}$/.test(value) ? Number(value) : -1;
+  if (count < least) throw new BullaError('usage.invalid', `${flag} takes a whole number from ${least}, not "${value}"`);
+  return count;
+}
+
+/** Durations as Go writes them: `30s`, `2m30s`, `1h`; in milliseconds. */
+export function durationOption(parsed: Parsed, name: string, flag: string): number | undefined {
+  const value = textOption(parsed, name);
+  if (value === undefined) return undefined;
+  const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  const parts = [...value.matchAll(/([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)/g)];
+  const total = parts.reduce((sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ''] ?? Number.NaN), 0);
+  if (parts.map(([whole]) => whole).join('') !== value || !(total > 0)) {
+    throw new BullaError('usage.invalid', `${flag} takes a duration like 30s or 2m, not "${value}"`);
+  }
+  return total;
+}
+
+/** Flags that decide how registries are reached. */
+export function withRegistryOptions(command: Command): Command {
+  return command
+    .option('--authfile <file>', 'credentials file (default: as podman searches it)')
+    .option('--creds <user[:pass]>', 'credentials for the registry; without :PASS it is asked for')
+    .option('--registry-token <token>', 'a bearer token for the registry')
+    .option('--no-creds', 'use no credentials')
+    .option('--cert-dir <dir>', 'folder with *.crt, *.cert and *.key for the registry')
+    .addOption(new Option('--tls-verify <bool>', 'require TLS with a valid certificate').default(undefined, 'true'))
+    .option('--registries-conf <file>', 'registries.conf to use')
+    .option('--retry-times <n>', 'how often a failed request is tried again')
+    .option('--retry-delay <duration>', 'fixed wait between tries (default: growing)')
+    .option('--command-timeout <duration>', 'give up after this time')
+    .option('--offline', 'open no socket but to the registry, store or file named');
+}
+
+/** Flags that choose one instance of a multi-platform image. */
+export function withPlatformOptions(command: Command): Command {
+  return command
+    .option('--override-arch <arch>', 'judge this architecture instead of the host’s')
+    .option('--override-os <os>', 'judge this operating system instead of the host’s')
+    .option('--override-variant <variant>', 'judge this architecture variant');
+}
+
+/** Flags that name the policy. */
+export function withPolicyOptions(command: Command): Command {
+  return command
+    .option('--policy <file>', 'policy.json to judge by (default: as containers/image searches it)')
+    .addOption(new Option('--signature-policy <file>', 'alias of --policy').hideHelp())
+    .option('--insecure-policy', 'accept anything, whatever the policy says')
+    .option('--require-signed', 'refuse images that the policy accepts without a signature');
+}
+
+/** The folder with the lookaside configuration. */
+export function withRegistriesDOption(command: Command): Command {
+  return command.option('--registries.d <dir>', 'folder with registries.d files (default: as containers/image)');
+}
+
+/** Flags that sign, wherever something is signed. */
+export function withSigningOptions(command: Command): Command {
+  return command
+    .option('--sign-by <id>', 'GPG key: fingerprint, key ID, mail or user ID; repeatable', collect)
+    .option('--sign-passphrase-file <file>', 'file whose first line is the key’s passphrase')
+    .option('--sign-identity <ref>', 'sign for this reference instead of the image’s; repeatable', collect);
+}
+
+/** The policy file named by --policy or its alias; both, and different: refused. */
+export function policyOption(parsed: Parsed): string | undefined {
+  const policy = textOption(parsed, 'policy');
+  const alias = textOption(parsed, 'signaturePolicy');
+  if (policy !== undefined && alias !== undefined && policy !== alias) {
+    throw new BullaError('usage.invalid', '--policy and --signature-policy name different files');
+  }
+  return policy ?? alias;
+}
+
+/**
+ * A passphrase out of a file: its first line, as skopeo reads it.
+ * @throws BullaError `key.passphrase-missing` where the file cannot be read
+ */
+export async function readPassphraseFile(path: string, terminal: Terminal): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readBoundedFile(path, limits.configFileBytes);
+  } catch (cause) {
+    throw new BullaError('key.passphrase-missing', `cannot read the passphrase file ${path}`, { cause });
+  }
+  const text = textOf(bytes);
+  if (text === undefined) throw new BullaError('key.passphrase-missing', `${path} is not UTF-8 text`);
+  const passphrase = text.split(/\r?\n/, 1)[0] ?? '';
+  if (passphrase === '') terminal.warn(`${path} is empty: the passphrase is the empty one`);
+  return passphrase;
+}
