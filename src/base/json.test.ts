@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import fc from 'fast-check';
+
+import { isBullaError } from './errors.ts';
+import { type JsonValue, parseJson, positionOf } from './json.ts';
+
+/** The value as JSON.parse would give it (the last of double members wins). */
+function plain(value: JsonValue): unknown {
+  switch (value.kind) {
+    case 'object':
+      return Object.fromEntries(value.members.map((member) => [member.key, plain(member.value)]));
+    case 'array':
+      return value.items.map(plain);
+    case 'number':
+      return Number(value.text);
+    case 'string':
+    case 'boolean':
+      return value.value;
+    case 'null':
+      return null;
+  }
+}
+
+test('agrees with JSON.parse on every JSON value', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 5 }), (value) => {
+      const text = JSON.stringify(value, undefined, 1);
+      assert.deepEqual(plain(parseJson(text, 'x')), JSON.parse(text));
+    }),
+  );
+});
+
+test('accepts and refuses exactly the texts that JSON.parse does', () => {
+  const piece = fc.constantFrom(
+    '{',
+    '}',
+    '[',
+    ']',
+    ',',
+    ':',
+    '"a"',
+    '"',
+    '\\',
+    '1',
+    '-',
+    '01',
+    '1.5e3',
+    'true',
+    'nul',
+    'null',
+    ' ',
+    '\n',
+    '\t',
+    '\u0001',
+    '\ufeff',
+    '\\u12',
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 9 }), (pieces) => {
+      const text = pieces.join('');
+      let expected: { value: unknown } | undefined;
+      try {
+        expected = { value: JSON.parse(text) };
+      } catch {
+        expected = undefined;
+      }
+      if (expected === undefined)
+        assert.throws(
+          () => parseJson(text, 'x'),
+          (error) => isBullaError(error, 'json.malformed'),
+        );
+      else assert.deepEqual(plain(parseJson(text, 'x')), expected.value);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('double members are kept, in order, with their places', () => {
+  const text = '{"a": 1,\n  "a": 2}';
+  const value = parseJson(text, 'x');
+  assert.equal(value.kind, 'object');
+  if (value.kind !== 'object') return;
+  assert.deepEqual(
+    value.members.map((member) => [member.key, positionOf(text, member.offset)]),
+    [
+      ['a', { line: 1, column: 2 }],
+      ['a', { line: 2, column: 3 }],
+    ],
+  );
+});
+
+test('an error names line and column', () => {
+  assert.throws(() => parseJson('{\n "a": ?}', 'policy.json'), /^BullaError: policy\.json:2:7: /);
+});
+
+test('deep nesting is refused, not a stack overflow', () => {
+  const deep = '['.repeat(100_000);
+  assert.throws(
+    () => parseJson(deep, 'x'),
+    (error) => isBullaError(error, 'json.malformed'),
+  );
+});
+
+test('numbers keep every digit', () => {
+  const value = parseJson('12345678901234567890', 'x');
+  assert.deepEqual(value, { kind: 'number', offset: 0, text: '12345678901234567890' });
+});
