@@ -1,5 +1,7 @@
 /** Child processes: bounded in time and output, never through a shell. */
-import { BullaError } from '../base/errors.ts';
+import type { ChildProcess } from 'node:child_process';
+
+import { BullaError, type ErrorCode } from '../base/errors.ts';
 import { childProcess } from '../base/node.ts';
 
 export type ProcessOptions = {
@@ -12,7 +14,7 @@ export type ProcessOptions = {
   readonly timeoutMs: number;
   /** The most that standard output and error may each hold. */
   readonly maxBytes: number;
-  /** Lets the child use this process's terminal (a pinentry). */
+  /** The child's working directory; default: this process's own. */
   readonly cwd?: string;
 };
 
@@ -26,72 +28,80 @@ export type ProcessResult = {
  * Runs a program to its end. A non-zero exit is a result, not an error.
  * @throws BullaError `process.not-found` (no such program), `process.timeout`, `process.output-too-large`, `process.failed`
  */
-export function runProcess(
+export async function runProcess(
   command: string,
   args: readonly string[],
   options: ProcessOptions,
 ): Promise<ProcessResult> {
-  const { promise, resolve, reject } = Promise.withResolvers<ProcessResult>();
+  const child = start(command, args, options);
+  let failure: BullaError | undefined;
+  const stop = (code: ErrorCode, why: string): void => {
+    failure ??= new BullaError(code, `${command} ${why}`);
+    child.kill('SIGKILL');
+  };
+  const timer = setTimeout(
+    () => stop('process.timeout', `did not end within ${options.timeoutMs} ms`),
+    options.timeoutMs,
+  );
+  const overflow = (): void =>
+    stop('process.output-too-large', `printed more than ${options.maxBytes} bytes`);
+  const out = collect(child.stdout, options.maxBytes, overflow);
+  const err = collect(child.stderr, options.maxBytes, overflow);
+  feed(child.stdin, options.input);
+  feed(child.stdio[3] as NodeJS.WritableStream | null | undefined, options.extraInput);
+  try {
+    const exitCode = await ended(child, command);
+    if (failure !== undefined) throw failure;
+    return {
+      exitCode,
+      stdout: new Uint8Array(Buffer.concat(out)),
+      stderr: Buffer.concat(err).toString('utf8'),
+    };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function start(command: string, args: readonly string[], options: ProcessOptions): ChildProcess {
   const extra = options.extraInput === undefined ? [] : (['pipe'] as const);
-  const child = childProcess().spawn(command, args, {
+  return childProcess().spawn(command, args, {
     stdio: ['pipe', 'pipe', 'pipe', ...extra],
     env: options.env ?? process.env,
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   });
-  const out: Buffer[] = [];
-  const err: Buffer[] = [];
-  let failure: BullaError | undefined;
-  const stop = (error: BullaError): void => {
-    failure ??= error;
-    child.kill('SIGKILL');
-  };
-  const timer = setTimeout(() => {
-    stop(new BullaError('process.timeout', `${command} did not end within ${options.timeoutMs} ms`));
-  }, options.timeoutMs);
-  const collect = (stream: NodeJS.ReadableStream | null, into: Buffer[]): void => {
-    let length = 0;
-    stream?.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length <= options.maxBytes) into.push(chunk);
-      else
-        stop(
-          new BullaError(
-            'process.output-too-large',
-            `${command} printed more than ${options.maxBytes} bytes`,
-          ),
-        );
-    });
-  };
-  collect(child.stdout, out);
-  collect(child.stderr, err);
-  const feed = (stream: NodeJS.WritableStream | null | undefined, bytes: Uint8Array | undefined): void => {
-    // a child that ends without reading its input closes the pipe; its exit code tells the story
-    stream?.on('error', () => undefined);
-    if (bytes === undefined) stream?.end();
-    else stream?.end(bytes);
-  };
-  feed(child.stdin, options.input);
-  feed(child.stdio[3] as NodeJS.WritableStream | null | undefined, options.extraInput);
+}
+
+/** Gathers a stream's chunks into the array it gives; past `most` bytes it calls `overflow` and drops them. */
+function collect(
+  stream: NodeJS.ReadableStream | null,
+  most: number,
+  overflow: () => void,
+): readonly Buffer[] {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  stream?.on('data', (chunk: Buffer) => {
+    length += chunk.length;
+    if (length <= most) chunks.push(chunk);
+    else overflow();
+  });
+  return chunks;
+}
+
+function feed(stream: NodeJS.WritableStream | null | undefined, bytes: Uint8Array | undefined): void {
+  // a child that ends without reading its input closes the pipe; its exit code tells the story
+  stream?.on('error', () => undefined);
+  if (bytes === undefined) stream?.end();
+  else stream?.end(bytes);
+}
+
+/** The exit code once the child has ended and its output is read; 128 when a signal ended it. */
+function ended(child: ChildProcess, command: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
   child.on('error', (cause) => {
-    clearTimeout(timer);
     const missing = 'code' in cause && cause.code === 'ENOENT';
-    reject(
-      new BullaError(
-        missing ? 'process.not-found' : 'process.failed',
-        `cannot run ${command}: ${cause.message}`,
-        { cause },
-      ),
-    );
+    const code = missing ? 'process.not-found' : 'process.failed';
+    reject(new BullaError(code, `cannot run ${command}: ${cause.message}`, { cause }));
   });
-  child.on('close', (exitCode) => {
-    clearTimeout(timer);
-    if (failure !== undefined) reject(failure);
-    else
-      resolve({
-        exitCode: exitCode ?? 128,
-        stdout: new Uint8Array(Buffer.concat(out)),
-        stderr: Buffer.concat(err).toString('utf8'),
-      });
-  });
+  child.on('close', (exitCode) => resolve(exitCode ?? 128));
   return promise;
 }

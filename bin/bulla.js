@@ -1,0 +1,155 @@
+#!/usr/bin/env node
+// The launcher. Plain old CommonJS (see package.json beside it), so that a Node far too old for
+// Bulla still parses this file and can say so, or hand over to the Node that the checkout has
+// of its own. On a Node that is new enough it imports main and leaves the rest to it:
+//   checkout            src/cli/main.ts   (Node strips the types)
+//   installed package   dist/cli/main.js
+//   BULLA_DIST=1        dist/cli/main.js, also in a checkout (the bench)
+'use strict';
+
+var fs = require('fs');
+var os = require('os');
+var path = require('path');
+var url = require('url');
+
+var root = path.join(__dirname, '..');
+
+/** Agrees with `engines` in package.json: ^24.15 || >=26 (test/launcher.test.ts holds the two together). */
+function isSupported(version) {
+  var parts = version.split('.').map(Number);
+  return parts[0] >= 26 || (parts[0] === 24 && parts[1] >= 15);
+}
+
+function complain(what, code, hint) {
+  process.stderr.write('bulla: ' + what + ' [' + code + ']\n' + (hint ? 'hint: ' + hint + '\n' : ''));
+}
+
+function realPath(file) {
+  try {
+    return fs.realpathSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Runs this very command line on the checkout's own Node, as if it were this process. */
+function handOver(node) {
+  var child = require('child_process').spawn(node, [__filename].concat(process.argv.slice(2)), {
+    stdio: 'inherit',
+  });
+  ['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGINT'].forEach(function (signal) {
+    process.on(signal, function () {
+      // Control-C reaches the whole foreground group: passing it on would deliver it twice
+      var fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
+      if (!fromTerminal) child.kill(signal);
+    });
+  });
+  child.on('error', function (error) {
+    complain('cannot run ' + node + ': ' + error.message, 'usage.unsupported', 'npm run setup');
+    process.exitCode = 2;
+  });
+  child.on('exit', function (code, signal) {
+    if (signal === null) {
+      process.exitCode = code;
+      return;
+    }
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
+function onOldNode() {
+  var own = realPath(path.join(root, 'node_modules', 'node', 'bin', 'node'));
+  // never to itself: a checkout whose own Node is too old must not start it for ever
+  if (own !== undefined && own !== realPath(process.execPath)) {
+    handOver(own);
+    return;
+  }
+  var hint = fs.existsSync(path.join(root, 'src'))
+    ? 'npm run setup (brings a Node.js of its own into the checkout)'
+    : 'install Node.js 26 or newer';
+  complain(
+    'needs Node.js 26 or newer, or 24.15 or newer of 24; this is ' + process.version,
+    'usage.unsupported',
+    hint,
+  );
+  process.exitCode = 2;
+}
+
+/**
+ * Node's cache of compiled code, for dist only (sources change under it). Whoever can write the
+ * cache can make Bulla run anything, so it lives only where every folder on the way from the
+ * cache home is this user's (the cache home itself may be root's) and nobody else can write.
+ */
+function enableCompileCache() {
+  var home = process.env.XDG_CACHE_HOME;
+  if (home === undefined || !path.isAbsolute(home)) home = path.join(os.homedir(), '.cache');
+  var user = process.getuid === undefined ? undefined : process.getuid();
+  if (user === undefined || process.env.NODE_DISABLE_COMPILE_CACHE) return;
+  var own = path.join(home, 'bulla');
+  var folder = path.join(own, 'compile');
+  try {
+    fs.mkdirSync(folder, { recursive: true, mode: 448 /* 0700 */ });
+    var safe = [home, own, folder].every(function (each) {
+      var status = fs.lstatSync(each);
+      var mine = status.uid === user || (each === home && status.uid === 0);
+      return status.isDirectory() && mine && (status.mode & 18) /* 0022 */ === 0;
+    });
+    if (safe && (fs.lstatSync(folder).mode & 63) /* 0077 */ === 0) {
+      require('module').enableCompileCache(folder);
+    }
+  } catch {
+    // a home that cannot be written: Bulla starts a little slower
+  }
+}
+
+function chooseMain() {
+  var source = path.join(root, 'src', 'cli', 'main.ts');
+  if (process.env.BULLA_DIST !== '1' && fs.existsSync(source)) return source;
+  enableCompileCache();
+  return path.join(root, 'dist', 'cli', 'main.js');
+}
+
+function onCrash(error) {
+  var inDetail = process.argv.indexOf('--debug') > 0;
+  var text = error instanceof Error ? (inDetail ? error.stack : error.message) : String(error);
+  complain(
+    inDetail ? text : String(text).split('\n')[0],
+    'internal.bug',
+    'please report this; --debug shows where it happened',
+  );
+  process.exit(3);
+}
+
+function run() {
+  var outputLost = false;
+  process.on('uncaughtException', onCrash);
+  process.stdout.on('error', function (error) {
+    // The reader went away (`bulla … | head -1`): the work goes on and the exit code stays true.
+    if (error.code === 'EPIPE') return;
+    outputLost = true;
+    process.exitCode = 3;
+    complain('cannot write the result: ' + error.message, 'io.failed');
+  });
+  process.stderr.on('error', function () {
+    // nobody is left to be told
+  });
+  var main = chooseMain();
+  if (!fs.existsSync(main)) {
+    complain('there is no ' + path.relative(root, main), 'usage.unsupported', 'npm run build');
+    process.exitCode = 2;
+    return;
+  }
+  import(url.pathToFileURL(main).href)
+    .then(function (loaded) {
+      return loaded.main(process.argv.slice(2));
+    })
+    .then(function (code) {
+      // no process.exit(): what is still in a pipe's buffer would be lost
+      process.exitCode = outputLost && code === 0 ? 3 : code;
+    })
+    .catch(onCrash);
+}
+
+if (isSupported(process.versions.node)) run();
+else onOldNode();
