@@ -15,6 +15,8 @@ export type CommandContext = {
   readonly terminal: Terminal;
   /** Sets the exit code; the last call counts. Without a call it is 0. */
   finish(outcome: Outcome): void;
+  /** Runs another command line, as the demo does. */
+  run(argv: readonly string[], terminal: Terminal): Promise<number>;
 };
 
 export type CommandModule = { readonly command: (context: CommandContext) => Command };

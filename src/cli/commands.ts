@@ -8,19 +8,67 @@ export type CommandEntry = {
 };
 
 export const commands: readonly CommandEntry[] = [
-  { name: 'demo', summary: 'show the whole job on an embedded registry', load: () => import('./commands/demo.ts') },
-  { name: 'key', summary: 'make, list, show, export, import, extend, revoke, delete keys', load: () => import('./commands/key.ts') },
-  { name: 'sign', summary: 'sign an image that is already there, moving nothing', load: () => import('./commands/sign.ts') },
+  {
+    name: 'demo',
+    summary: 'show the whole job on an embedded registry',
+    load: () => import('./commands/demo.ts'),
+  },
+  {
+    name: 'key',
+    summary: 'make, list, show, export, import, extend, revoke, delete keys',
+    load: () => import('./commands/key.ts'),
+  },
+  {
+    name: 'sign',
+    summary: 'sign an image that is already there, moving nothing',
+    load: () => import('./commands/sign.ts'),
+  },
   { name: 'verify', summary: 'judge an image by policy or key', load: () => import('./commands/verify.ts') },
-  { name: 'inspect', summary: 'list the signatures of an image', load: () => import('./commands/inspect.ts') },
-  { name: 'push', summary: 'send an image from a folder to a registry', load: () => import('./commands/push.ts') },
-  { name: 'trust', summary: 'show, set, check and explain the policy', load: () => import('./commands/trust.ts') },
-  { name: 'store', summary: 'publish, fetch and check signature stores', load: () => import('./commands/store.ts') },
+  {
+    name: 'inspect',
+    summary: 'list the signatures of an image',
+    load: () => import('./commands/inspect.ts'),
+  },
+  {
+    name: 'push',
+    summary: 'send an image from a folder to a registry',
+    load: () => import('./commands/push.ts'),
+  },
+  {
+    name: 'trust',
+    summary: 'show, set, check and explain the policy',
+    load: () => import('./commands/trust.ts'),
+  },
+  {
+    name: 'store',
+    summary: 'publish, fetch and check signature stores',
+    load: () => import('./commands/store.ts'),
+  },
   { name: 'serve', summary: 'serve a registry', load: () => import('./commands/serve.ts') },
   { name: 'login', summary: 'store credentials for a registry', load: () => import('./commands/login.ts') },
-  { name: 'logout', summary: 'forget credentials for a registry', load: () => import('./commands/logout.ts') },
-  { name: 'standalone-sign', summary: 'sign a manifest file', load: () => import('./commands/standalone-sign.ts') },
-  { name: 'standalone-verify', summary: 'verify a signature file', load: () => import('./commands/standalone-verify.ts') },
-  { name: 'manifest-digest', summary: 'print the digest of a manifest file', load: () => import('./commands/manifest-digest.ts') },
-  { name: 'completion', summary: 'print a completion script for a shell', load: () => import('./commands/completion.ts') },
+  {
+    name: 'logout',
+    summary: 'forget credentials for a registry',
+    load: () => import('./commands/logout.ts'),
+  },
+  {
+    name: 'standalone-sign',
+    summary: 'sign a manifest file',
+    load: () => import('./commands/standalone-sign.ts'),
+  },
+  {
+    name: 'standalone-verify',
+    summary: 'verify a signature file',
+    load: () => import('./commands/standalone-verify.ts'),
+  },
+  {
+    name: 'manifest-digest',
+    summary: 'print the digest of a manifest file',
+    load: () => import('./commands/manifest-digest.ts'),
+  },
+  {
+    name: 'completion',
+    summary: 'print a completion script for a shell',
+    load: () => import('./commands/completion.ts'),
+  },
 ];

@@ -20,6 +20,7 @@ export async function main(argv: readonly string[], terminal: Terminal = openTer
     finish: (reached) => {
       outcome = reached;
     },
+    run: main,
   };
   try {
     terminal.debug = argv.includes('--debug');
@@ -40,7 +41,10 @@ async function buildProgram(name: string | undefined, context: CommandContext): 
     .version(version(), '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .showHelpAfterError(false)
-    .addHelpText('after', '\nExample:\n  $ bulla verify --policy policy.json docker://registry.example.com/ns/app:1');
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ bulla verify --policy policy.json docker://registry.example.com/ns/app:1',
+    );
   const entry = commands.find((each) => each.name === name);
   if (entry === undefined) {
     for (const each of commands) program.command(each.name).description(each.summary);
@@ -71,7 +75,9 @@ function addShared(command: Command): void {
 }
 
 function noSuchCommand(name: string): BullaError {
-  return new BullaError('usage.invalid', `there is no command "${name}"`, { hint: '`bulla --help` lists the commands' });
+  return new BullaError('usage.invalid', `there is no command "${name}"`, {
+    hint: '`bulla --help` lists the commands',
+  });
 }
 
 function ended(error: unknown, terminal: Terminal): number {

@@ -43,7 +43,8 @@ export function countOption(parsed: Parsed, name: string, flag: string, least = 
   const value = textOption(parsed, name);
   if (value === undefined) return undefined;
   const count = /^[0-9]{1,9}$/.test(value) ? Number(value) : -1;
-  if (count < least) throw new BullaError('usage.invalid', `${flag} takes a whole number from ${least}, not "${value}"`);
+  if (count < least)
+    throw new BullaError('usage.invalid', `${flag} takes a whole number from ${least}, not "${value}"`);
   return count;
 }
 
@@ -53,7 +54,10 @@ export function durationOption(parsed: Parsed, name: string, flag: string): numb
   if (value === undefined) return undefined;
   const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
   const parts = [...value.matchAll(/([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)/g)];
-  const total = parts.reduce((sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ''] ?? Number.NaN), 0);
+  const total = parts.reduce(
+    (sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ''] ?? Number.NaN),
+    0,
+  );
   if (parts.map(([whole]) => whole).join('') !== value || !(total > 0)) {
     throw new BullaError('usage.invalid', `${flag} takes a duration like 30s or 2m, not "${value}"`);
   }
@@ -68,7 +72,9 @@ export function withRegistryOptions(command: Command): Command {
     .option('--registry-token <token>', 'a bearer token for the registry')
     .option('--no-creds', 'use no credentials')
     .option('--cert-dir <dir>', 'folder with *.crt, *.cert and *.key for the registry')
-    .addOption(new Option('--tls-verify <bool>', 'require TLS with a valid certificate').default(undefined, 'true'))
+    .addOption(
+      new Option('--tls-verify <bool>', 'require TLS with a valid certificate').default(undefined, 'true'),
+    )
     .option('--registries-conf <file>', 'registries.conf to use')
     .option('--retry-times <n>', 'how often a failed request is tried again')
     .option('--retry-delay <duration>', 'fixed wait between tries (default: growing)')
@@ -95,7 +101,10 @@ export function withPolicyOptions(command: Command): Command {
 
 /** The folder with the lookaside configuration. */
 export function withRegistriesDOption(command: Command): Command {
-  return command.option('--registries.d <dir>', 'folder with registries.d files (default: as containers/image)');
+  return command.option(
+    '--registries.d <dir>',
+    'folder with registries.d files (default: as containers/image)',
+  );
 }
 
 /** Flags that sign, wherever something is signed. */

@@ -105,9 +105,13 @@ async function askText(interactive: boolean, question: string, initial?: string)
 
 async function askSecret(interactive: boolean, question: string): Promise<string> {
   if (!interactive) {
-    throw new BullaError('key.passphrase-missing', `"${question}" wants an answer and there is no terminal to ask on`, {
-      hint: 'give it in a file, e.g. --sign-passphrase-file or --passphrase-file',
-    });
+    throw new BullaError(
+      'key.passphrase-missing',
+      `"${question}" wants an answer and there is no terminal to ask on`,
+      {
+        hint: 'give it in a file, e.g. --sign-passphrase-file or --passphrase-file',
+      },
+    );
   }
   const { password, isCancel } = await import('@clack/prompts');
   const answer = await password({ message: question, output: process.stderr });

@@ -29,7 +29,10 @@ function leavesOf(each: Command, above: readonly string[]): readonly Leaf[] {
   const path = [...above, each.name()];
   const flags = each.options.filter((option) => !option.hidden).flatMap((option) => option.long ?? []);
   const here: Leaf = { path, flags: [...flags, '--help', '--quiet', '--debug'] };
-  return [...(each.commands.length === 0 ? [here] : []), ...each.commands.flatMap((child) => leavesOf(child, path))];
+  return [
+    ...(each.commands.length === 0 ? [here] : []),
+    ...each.commands.flatMap((child) => leavesOf(child, path)),
+  ];
 }
 
 /** What may follow each prefix of a command: subcommands, or the leaf's flags. */
@@ -62,7 +65,13 @@ complete -F _bulla bulla`;
 
 function fishScript(leaves: readonly Leaf[]): string {
   const lines = [...wordsAfter(leaves)].map(([prefix, words]) => {
-    const condition = prefix === '' ? '__fish_use_subcommand' : prefix.split(' ').map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
+    const condition =
+      prefix === ''
+        ? '__fish_use_subcommand'
+        : prefix
+            .split(' ')
+            .map((word) => `__fish_seen_subcommand_from ${word}`)
+            .join('; and ');
     return `complete -c bulla -n '${condition}' -a '${words.join(' ')}'`;
   });
   return lines.join('\n');
