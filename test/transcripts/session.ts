@@ -1,0 +1,139 @@
+/**
+ * Terminal sessions as text, run for real and compared. The format, in `*.txt` files here and in
+ * the ```console blocks of docs/:
+ *
+ *     $ bulla verify docker://registry.example.com/ns/app:1
+ *     accepted docker://registry.example.com/ns/app:1 …
+ *     [exit 1]
+ *
+ * `$ ` starts a command for bash (a trailing backslash continues it); the lines after it are its
+ * stdout and stderr, in which `…` stands for any text of a line and a line that is only `…` for any
+ * number of lines; `[exit N]` is its exit code where that is not 0; `#` lines are remarks.
+ * `registry.example.com` stands for the embedded registry that each session gets.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { serveRegistry } from '../../src/servers/registry/serve.ts';
+
+export type Command = {
+  readonly line: number;
+  readonly text: string;
+  readonly output: readonly string[];
+  readonly exit: number;
+};
+
+const placeholder = 'registry.example.com';
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The commands of a session. */
+export function parseSession(text: string): readonly Command[] {
+  const commands: { line: number; text: string; output: string[]; exit: number }[] = [];
+  const lines = text.split('\n');
+  for (let index = 0; index < lines.length; index += 1) {
+    const line = lines[index] ?? '';
+    const last = commands.at(-1);
+    const exit = /^\[exit ([0-9]+)\]$/.exec(line);
+    if (line.startsWith('$ ')) {
+      let command = line.slice(2);
+      const start = index + 1;
+      while (command.endsWith('\\')) command = `${command}\n${lines[(index += 1)] ?? ''}`;
+      commands.push({ line: start, text: command, output: [], exit: 0 });
+    } else if (last !== undefined && exit !== null) last.exit = Number(exit[1]);
+    else if (last !== undefined && !line.startsWith('#')) last.output.push(line);
+  }
+  for (const command of commands) while (command.output.at(-1) === '') command.output.pop();
+  return commands;
+}
+
+/** The ```console blocks of a page, one session. */
+export function sessionOfPage(markdown: string): string {
+  return [...markdown.matchAll(/^```console\n([\s\S]*?)^```$/gm)].map(([, block]) => block ?? '').join('\n');
+}
+
+/** A world of its own for one session; dispose it. */
+export type Place = AsyncDisposable & { run(command: string): Promise<{ output: string; exit: number }> };
+
+/** Opens a temporary home with `bulla` in PATH, a registry, a lookaside folder and a policy that rejects. */
+export async function openPlace(): Promise<Place> {
+  const home = await mkdtemp(join(tmpdir(), 'bulla-session-'));
+  const registry = await serveRegistry({ host: '127.0.0.1', port: 0 });
+  const host = new URL(registry.url).host;
+  const config = join(home, '.config', 'containers');
+  await mkdir(join(config, 'registries.d'), { recursive: true });
+  await mkdir(join(home, 'bin'));
+  await writeFile(
+    join(home, 'bin', 'bulla'),
+    `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'bin', 'bulla.js')}" "$@"\n`,
+  );
+  await chmod(join(home, 'bin', 'bulla'), 0o755);
+  await writeFile(join(config, 'registries.conf'), `[[registry]]\nlocation = "${host}"\ninsecure = true\n`);
+  await writeFile(
+    join(config, 'registries.d', 'default.yaml'),
+    `default-docker:\n  lookaside: file://${home}/sigstore\n`,
+  );
+  await writeFile(join(config, 'policy.json'), '{"default":[{"type":"reject"}]}\n');
+  const env = {
+    PATH: `${join(home, 'bin')}:${process.env['PATH'] ?? ''}`,
+    HOME: home,
+    XDG_CONFIG_HOME: join(home, '.config'),
+    XDG_DATA_HOME: join(home, '.local', 'share'),
+    XDG_CACHE_HOME: join(home, '.cache'),
+    XDG_RUNTIME_DIR: join(home, 'run'),
+    GNUPGHOME: join(home, '.gnupg'),
+    LC_ALL: 'C.UTF-8',
+    ROOT: root,
+  };
+  const show = (text: string): string => text.replaceAll(host, placeholder).replaceAll(home, '~');
+  return {
+    run: async (command) => {
+      const { promise, resolve } = Promise.withResolvers<{ output: string; exit: number }>();
+      execFile(
+        'bash',
+        ['-c', `exec 2>&1; ${command.replaceAll(placeholder, host)}`],
+        { cwd: home, env, timeout: 60_000, maxBuffer: 16 * 1024 * 1024 },
+        (error, stdout) =>
+          resolve({ output: show(stdout), exit: error === null ? 0 : Number(error.code ?? 255) }),
+      ).stdin?.end();
+      return promise;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await registry.close();
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+}
+
+/** True when the output is what the pattern's lines say. */
+export function matches(pattern: readonly string[], output: string): boolean {
+  const expression = pattern
+    .map((line) =>
+      line === '…'
+        ? '(?:[^\\n]*\\n)*'
+        : `${line
+            .split('…')
+            .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+            .join('[^\\n]*')}\\n`,
+    )
+    .join('');
+  const ended = output === '' || output.endsWith('\n') ? output : `${output}\n`;
+  return new RegExp(`^${expression}$`).test(ended);
+}
+
+/**
+ * Runs a session and compares. In a page (`loose`) a command without output lines may print anything.
+ */
+export async function runSession(name: string, text: string, loose: boolean): Promise<void> {
+  await using place = await openPlace();
+  for (const command of parseSession(text)) {
+    const { output, exit } = await place.run(command.text);
+    const where = `${name}, line ${command.line}: $ ${command.text}\n${output}`;
+    assert.equal(exit, command.exit, where);
+    if (loose && command.output.length === 0) continue;
+    assert.ok(matches(command.output, output), `${where}\nexpected:\n${command.output.join('\n')}`);
+  }
+}
