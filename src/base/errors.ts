@@ -53,6 +53,7 @@ const exitCodes = {
   'signature.unrecognized': 1,
   'signature.malformed': 1,
   'signature.too-large': 1,
+  'signature.unsupported': 1,
   'signature.unknown-key': 1,
   'signature.invalid': 1,
   'signature.expired': 1,
