@@ -6,7 +6,7 @@ import type { CommandContext, Outcome } from './command.ts';
 import { commands } from './commands.ts';
 import { moveLeadingFlags } from './global-flags.ts';
 import { openTerminal, type Terminal, unexpected } from './terminal.ts';
-import { version } from './version.ts';
+import { version } from '../base/version.ts';
 
 /**
  * Runs one command line.
@@ -38,7 +38,7 @@ export async function main(argv: readonly string[], terminal: Terminal = openTer
 async function buildProgram(name: string | undefined, context: CommandContext): Promise<Command> {
   const program = new Command('bulla')
     .description('Sign, store, carry, verify and enforce container images.')
-    .version(version(), '-v, --version', 'print the version')
+    .version(version, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .showHelpAfterError(false)
     .addHelpText(
