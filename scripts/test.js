@@ -3,7 +3,7 @@
 // Without a group or file: unit, transcripts, interop. Unit tests share one process (a process for
 // each of many small files costs more than the tests); the others have one each, two at a time.
 // BULLA_REQUIRE_PEERS=1: a skipped interop test fails the run.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, existsSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative, resolve, sep } from 'node:path';
@@ -87,6 +87,13 @@ function runGroup(group, files, flags) {
     ...files,
   ];
   process.stdout.write(`\n== ${group}: ${files.length} files\n`);
+  if (group === 'interop') {
+    const peers = spawnSync(node, [join(root, 'test', 'support', 'peers.ts')], {
+      env: environment(group),
+      encoding: 'utf8',
+    });
+    process.stdout.write(`${peers.stdout}${peers.stderr}`);
+  }
   return new Promise((settle) => {
     const child = spawn(node, args, {
       cwd: root,
