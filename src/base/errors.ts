@@ -48,6 +48,17 @@ const exitCodes = {
   'key.passphrase-wrong': 4,
   'key.exists': 2,
   // registry
+  'registry.unauthorized': 3,
+  'registry.denied': 3,
+  'registry.failed': 3,
+  'registry.rate-limited': 3,
+  'registry.not-a-registry': 3,
+  'registry.challenge-refused': 3,
+  'registry.blocked': 1,
+  'registries-conf.malformed': 2,
+  'auth-file.malformed': 2,
+  'certs-d.malformed': 2,
+  'credential-helper.failed': 3,
   // formats: what is wrong with one signature
   'signature.empty': 1,
   'signature.unrecognized': 1,

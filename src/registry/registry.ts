@@ -1,0 +1,130 @@
+/** A registry as the rest of Bulla sees it (OCI distribution specification 1.1). */
+import type { Descriptor } from '../base/descriptor.ts';
+import type { Digest } from '../base/digest.ts';
+import type { Manifest } from '../base/manifest.ts';
+import type { TlsOptions } from '../io/http.ts';
+import { openHttp } from '../io/http.ts';
+import { getBlob, hasBlob } from './blobs.ts';
+import type { Client } from './client.ts';
+import type { Credentials } from './credentials.ts';
+import { deleteManifest, getManifest, headManifest, putManifest } from './manifests.ts';
+import { listReferrers, type Referrers } from './referrers.ts';
+import { type RetryClock, systemClock } from './retry.ts';
+import { openSession, type Ping } from './session.ts';
+import { getSignatureList, putSignature } from './signature-extension.ts';
+import { listTags } from './tags.ts';
+import { mountBlob, putBlob } from './upload.ts';
+
+export type { Referrers } from './referrers.ts';
+export type { Ping } from './session.ts';
+
+export type RegistryOptions = {
+  /** For this host alone; see `findCredentials`. */
+  readonly credentials: Credentials;
+  /** Certificates for this host; see `readHostCertificates`. */
+  readonly tls: TlsOptions;
+  /** `--tls-verify=false` or `insecure` in registries.conf. */
+  readonly insecure: boolean;
+  readonly userAgent: string;
+  /** Default: 3. */
+  readonly retryTimes?: number;
+  /** For one request with all its bytes, blobs excepted. Default: 60,000. */
+  readonly deadlineMs?: number;
+  /** For one blob. Default: one day; a stalled one ends by `idleMs`. */
+  readonly blobDeadlineMs?: number;
+  /** The longest silence. Default: 30,000. */
+  readonly idleMs?: number;
+  readonly signal?: AbortSignal;
+  readonly guard?: (url: URL) => void;
+  /** Time and chance of retries and tokens. Default: the real ones. */
+  readonly clock?: RetryClock;
+  /** Proxy variables. Default: this process's. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+};
+
+/**
+ * A client for one registry host. Paths are repository paths without host (`library/busybox`).
+ * Every method throws BullaError `registry.unauthorized`, `registry.denied`, `registry.failed`,
+ * `registry.rate-limited`, `registry.not-a-registry`, `registry.challenge-refused` and `http.*`
+ * beside what it names itself. Disposing closes all connections.
+ */
+export interface Registry extends AsyncDisposable {
+  /** The host as references name it: `docker.io`, not the host of its API. */
+  readonly domain: string;
+  ping(): Promise<Ping>;
+  /** @throws BullaError `image.not-found`, `manifest.too-large`, `manifest.malformed`, `manifest.digest-mismatch` */
+  manifest(path: string, tagOrDigest: string): Promise<Manifest>;
+  /** Undefined: there is none. A digest is missing where the registry does not tell it. */
+  headManifest(path: string, tagOrDigest: string): Promise<{ readonly digest?: Digest } | undefined>;
+  putManifest(
+    path: string,
+    tagOrDigest: string,
+    manifest: Pick<Manifest, 'bytes' | 'mediaType'>,
+  ): Promise<void>;
+  deleteManifest(path: string, digest: Digest): Promise<void>;
+  hasBlob(path: string, digest: Digest): Promise<boolean>;
+  /** Fails at its end with `blob.digest-mismatch` unless size and digest held. @throws BullaError `image.not-found` */
+  blob(path: string, descriptor: Descriptor): Promise<ReadableStream<Uint8Array>>;
+  /** @param chunkBytes sends it in pieces of this size, or of the registry's least if that is larger */
+  putBlob(
+    path: string,
+    descriptor: Pick<Descriptor, 'digest' | 'size'>,
+    content: Uint8Array | ReadableStream<Uint8Array>,
+    options?: { readonly chunkBytes?: number },
+  ): Promise<void>;
+  /** True: the blob is in `path` now, taken from `from`. False: it has to be uploaded. */
+  mountBlob(path: string, digest: Digest, from: string): Promise<boolean>;
+  tags(path: string): Promise<readonly string[]>;
+  referrers(path: string, digest: Digest): Promise<Referrers>;
+  /** The X-R-S-S answer's bytes. @throws BullaError `image.not-found` */
+  getSignatureList(path: string, digest: Digest): Promise<Uint8Array>;
+  /** Puts one X-R-S-S signature object (JSON) and gives the status; 201 is success. */
+  putSignature(path: string, digest: Digest, body: Uint8Array): Promise<number>;
+}
+
+/** Docker Hub's API is not at the host that references name. */
+function apiHost(domain: string): string {
+  return domain === 'docker.io' ? 'registry-1.docker.io' : domain;
+}
+
+export function openRegistry(domain: string, options: RegistryOptions): Registry {
+  const http = openHttp({
+    tls: { ...options.tls, insecure: options.insecure },
+    userAgent: options.userAgent,
+    ...(options.guard !== undefined && { guard: options.guard }),
+    ...(options.env !== undefined && { env: options.env }),
+  });
+  const session = openSession({
+    host: apiHost(domain),
+    insecure: options.insecure,
+    http,
+    credentials: options.credentials,
+    retry: {
+      times: options.retryTimes ?? 3,
+      clock: options.clock ?? systemClock,
+      ...(options.signal !== undefined && { signal: options.signal }),
+    },
+    deadlineMs: options.deadlineMs ?? 60_000,
+    idleMs: options.idleMs ?? 30_000,
+  });
+  const client: Client = { session, blobDeadlineMs: options.blobDeadlineMs ?? 86_400_000 };
+  return { domain, ...methodsOf(client), [Symbol.asyncDispose]: () => http[Symbol.asyncDispose]() };
+}
+
+function methodsOf(client: Client): Omit<Registry, 'domain' | typeof Symbol.asyncDispose> {
+  return {
+    ping: () => client.session.ping(),
+    manifest: (path, tagOrDigest) => getManifest(client, path, tagOrDigest),
+    headManifest: (path, tagOrDigest) => headManifest(client, path, tagOrDigest),
+    putManifest: (path, tagOrDigest, manifest) => putManifest(client, path, tagOrDigest, manifest),
+    deleteManifest: (path, digest) => deleteManifest(client, path, digest),
+    hasBlob: (path, digest) => hasBlob(client, path, digest),
+    blob: (path, descriptor) => getBlob(client, path, descriptor),
+    putBlob: (path, descriptor, content, options) => putBlob(client, path, descriptor, content, options),
+    mountBlob: (path, digest, from) => mountBlob(client, path, digest, from),
+    tags: (path) => listTags(client, path),
+    referrers: (path, digest) => listReferrers(client, path, digest),
+    getSignatureList: (path, digest) => getSignatureList(client, path, digest),
+    putSignature: (path, digest, body) => putSignature(client, path, digest, body),
+  };
+}
