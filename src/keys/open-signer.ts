@@ -1,0 +1,64 @@
+/** From what a person calls a key to something that signs. */
+import { BullaError } from '../base/errors.ts';
+import { findGnupgSecretKeys } from './gnupg-list.ts';
+import { findGnupg, type Gnupg, hasKeyring } from './gnupg-process.ts';
+import { openGnupgSigner } from './gnupg-signer.ts';
+import { chooseKey, matchKeys, parseKeyPattern, unusableBecause } from './key-id.ts';
+import type { KeyInfo, PassphraseSource } from './key-info.ts';
+import { askFor, openOwnKeyring, ownKeyringFolder, readOwnSecretKey } from './own-keyring.ts';
+import type { Signer } from './signer.ts';
+
+export type SignerContext = {
+  /** GNUPGHOME, XDG_DATA_HOME, HOME, PATH. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly passphrase?: PassphraseSource;
+  /** Default: now. */
+  readonly now?: Date;
+};
+
+/**
+ * Opens the secret key that `id` names, in GnuPG where `gpg` is there and holds it, else in Bulla's
+ * own keyring. The same key in both is one key, and GnuPG's; two different keys are refused. Keys
+ * that cannot sign now (expired, revoked) step back where one that can is meant too. Start it
+ * before other work: it waits for one gpg process, and for none where GnuPG's home has no keyring.
+ * @throws BullaError `key.not-found`, `key.ambiguous`, `key.unusable`, `key.passphrase-missing`, `key.passphrase-wrong`, `usage.invalid`
+ */
+export async function openSigner(id: string, context: SignerContext): Promise<Signer> {
+  const gnupg = findGnupg(context.env);
+  const folder = ownKeyringFolder(context.env);
+  const [theirs, ours] = await Promise.all([inGnupg(gnupg, id), openOwnKeyring(folder).list(id)]);
+  const secret = [...theirs, ...ours].filter((key) => key.hasSecret);
+  const now = context.now ?? new Date();
+  const usable = secret.filter((key) => unusableBecause(key, now) === undefined);
+  const key = choose(id, usable, secret, now);
+  const passphrase = context.passphrase ?? {};
+  if (key.source === 'gnupg') return openGnupgSigner(gnupg, key, passphrase.given);
+  const { openSecretKey } = await import('./openpgp/sign.ts');
+  return openSecretKey(await readOwnSecretKey(folder, key.fingerprint), {
+    passphrase: () => askFor(key.fingerprint, passphrase),
+  });
+}
+
+/** Without gpg there is only the own keyring. */
+async function inGnupg(gnupg: Gnupg, id: string): Promise<readonly KeyInfo[]> {
+  if (!hasKeyring(gnupg)) return [];
+  try {
+    return await findGnupgSecretKeys(gnupg, id);
+  } catch (error) {
+    if (error instanceof BullaError && error.code === 'process.not-found') return [];
+    throw error;
+  }
+}
+
+function choose(id: string, usable: readonly KeyInfo[], all: readonly KeyInfo[], now: Date): KeyInfo {
+  const pattern = parseKeyPattern(id);
+  if (matchKeys(pattern, usable).length > 0) return chooseKey(id, usable);
+  const key = chooseKey(id, all, 'secret key');
+  throw new BullaError(
+    'key.unusable',
+    `key ${key.fingerprint} cannot sign: ${unusableBecause(key, now) ?? ''}`,
+    {
+      hint: '`bulla key extend` renews an expired key; `bulla key list --secret` shows the others',
+    },
+  );
+}
