@@ -57,6 +57,7 @@ const exitCodes = {
   'registry.blocked': 1,
   'registries-conf.malformed': 2,
   'auth-file.malformed': 2,
+  'auth-file.not-found': 2,
   'certs-d.malformed': 2,
   'credential-helper.failed': 3,
   // formats: what is wrong with one signature
@@ -85,7 +86,9 @@ const exitCodes = {
   'store.read-only': 3,
   'store.unsupported': 2,
   'store.none': 2,
+  'store.contended': 3,
   'registries-d.malformed': 2,
+  'registries-d.unreadable': 2,
   // trust
   'policy.not-found': 2,
   'policy.malformed': 2,

@@ -1,7 +1,7 @@
 /** Files, bounded when read and whole when written. */
 import { constants } from 'node:fs';
 import { link, mkdir, open, rename, stat, unlink } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 
 import { printable } from '../base/bytes.ts';
 import { BullaError, type ErrorCode } from '../base/errors.ts';
@@ -55,10 +55,15 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Makes a folder and those above it; one that is there is fine. */
+/** Makes a folder and those above it, to last through a crash; one that is there is fine. */
 export async function makeFolder(path: string, mode = 0o755): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode });
+    const highest = await mkdir(path, { recursive: true, mode });
+    if (highest === undefined) return;
+    for (let made = resolve(path); ; made = dirname(made)) {
+      await syncFolder(dirname(made));
+      if (made === resolve(highest) || made === dirname(made)) return;
+    }
   } catch (error) {
     throw fileError(error, path, 'make');
   }
@@ -87,17 +92,43 @@ export async function replaceFile(path: string, bytes: Uint8Array, mode = 0o644)
  * @throws BullaError `io.read-only`, `io.no-space`, `io.not-found`, `io.failed`
  */
 export async function createFile(path: string, bytes: Uint8Array, mode = 0o644): Promise<boolean> {
+  return (await createFirstFree(path, bytes, async () => undefined, mode)) !== undefined;
+}
+
+/**
+ * As createFile, but a name that is taken leads to another one: many creators in one folder write
+ * one temporary file each, however often they collide.
+ * @param next asked for another path in the same folder after each collision; undefined gives up
+ * @returns the path created, or undefined where `next` gave up
+ * @throws BullaError `io.read-only`, `io.no-space`, `io.not-found`, `io.failed`, or what `next` throws
+ */
+export async function createFirstFree(
+  path: string,
+  bytes: Uint8Array,
+  next: () => Promise<string | undefined>,
+  mode = 0o644,
+): Promise<string | undefined> {
   const temporary = await writeTemporary(dirname(path), bytes, mode, path);
   try {
-    await link(temporary, path);
-  } catch (error) {
-    if (isSystemError(error, 'EEXIST')) return false;
-    throw fileError(error, path, 'write');
+    for (let target: string | undefined = path; target !== undefined; target = await next()) {
+      if (!(await linked(temporary, target))) continue;
+      await syncFolder(dirname(target));
+      return target;
+    }
+    return undefined;
   } finally {
     await discard(temporary);
   }
-  await syncFolder(dirname(path));
-  return true;
+}
+
+async function linked(temporary: string, path: string): Promise<boolean> {
+  try {
+    await link(temporary, path);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'EEXIST')) return false;
+    throw fileError(error, path, 'write');
+  }
 }
 
 async function writeTemporary(
