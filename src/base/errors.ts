@@ -100,6 +100,7 @@ const exitCodes = {
   'trust.key-unavailable': 2,
   // operations
   // servers
+  'server.cannot-listen': 3,
 } as const;
 
 /** What the process exits with; 0 is not here because success is not an error. */

@@ -28,6 +28,8 @@ export type RegistryOptions = {
   readonly userAgent: string;
   /** Default: 3. */
   readonly retryTimes?: number;
+  /** A fixed wait between tries, in milliseconds. Default: growing from 500. */
+  readonly retryDelayMs?: number;
   /** For one request with all its bytes, blobs excepted. Default: 60,000. */
   readonly deadlineMs?: number;
   /** For one blob. Default: one day; a stalled one ends by `idleMs`. */
@@ -101,6 +103,7 @@ export function openRegistry(domain: string, options: RegistryOptions): Registry
     credentials: options.credentials,
     retry: {
       times: options.retryTimes ?? 3,
+      ...(options.retryDelayMs !== undefined && { delayMs: options.retryDelayMs }),
       clock: options.clock ?? systemClock,
       ...(options.signal !== undefined && { signal: options.signal }),
     },

@@ -15,6 +15,8 @@ export type RetryClock = {
 export type RetryOptions = {
   /** How many times after the first. */
   readonly times: number;
+  /** A fixed wait; default: growing. */
+  readonly delayMs?: number;
   readonly clock: RetryClock;
   readonly signal?: AbortSignal;
 };
@@ -48,7 +50,7 @@ export async function retrying(
 ): Promise<HttpResponse> {
   for (let tried = 0; ; tried += 1) {
     const last = tried >= options.times || repeatable === 'never' || options.signal?.aborted === true;
-    let wait = backoff(tried, options.clock);
+    let wait = options.delayMs ?? backoff(tried, options.clock);
     try {
       const response = await attempt();
       if (last || !isTransient(response.status, repeatable)) return response;
