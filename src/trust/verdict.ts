@@ -1,0 +1,55 @@
+/** What is judged, and what the judgement looks like; docs/reference/policy.md explains each part. */
+import type { Digest } from '../base/digest.ts';
+import type { ErrorCode } from '../base/errors.ts';
+import type { Reference } from '../base/reference.ts';
+import type { Signature } from '../formats/signature.ts';
+import type { ScopeName, ScopeSubject } from './scopes.ts';
+
+/** A signature as a store gives it; `location` says where it was found, without credentials. */
+export type StoredLike = { readonly signature: Signature; readonly location: string };
+
+/** An image under judgement. Its transport, identity and namespaces select the scope (scopes.ts). */
+export type Subject = ScopeSubject & {
+  /** The name to compare with the signatures'; undefined where the transport knows none (dir:, oci:). */
+  readonly dockerReference?: Reference;
+  /** sha256 of the bytes of the very manifest that will be used: the instance's, for an index. */
+  readonly manifestDigest: Digest;
+  /** All signatures of that manifest. What it throws means that no decision is possible, and is passed on. */
+  signatures(): AsyncIterable<StoredLike>;
+};
+
+/** How one signature fared. `key` and `identity` are there only once the cryptographic check holds. */
+export type SignatureVerdict = {
+  readonly format: string;
+  /** Where the signature was found. */
+  readonly store: string;
+  /** The primary key's fingerprint, upper-case hexadecimal. */
+  readonly key?: string;
+  /** The docker-reference that was signed. */
+  readonly identity?: string;
+  /** What the signature says of itself and nobody vouches for. */
+  readonly untrusted?: Readonly<Record<string, unknown>>;
+  readonly accepted: boolean;
+  readonly code: ErrorCode | 'accepted';
+  readonly message: string;
+};
+
+/** How one requirement fared. A refused one has a code of its own, and a message that gives the reasons. */
+export type RequirementVerdict = {
+  readonly type: string;
+  readonly accepted: boolean;
+  readonly code?: ErrorCode;
+  readonly message?: string;
+  readonly signatures: readonly SignatureVerdict[];
+};
+
+/**
+ * The judgement. All requirements must accept; judging ends with the first that does not, so the
+ * last of a refusal's requirements is the one that refused. `scope` is null where keys were given
+ * instead of a policy.
+ */
+export type Verdict = {
+  readonly accepted: boolean;
+  readonly scope: ScopeName | null;
+  readonly requirements: readonly RequirementVerdict[];
+};
