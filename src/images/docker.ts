@@ -10,6 +10,9 @@ import type { Registry } from '../registry/registry.ts';
 import type { Source } from '../registry/sources.ts';
 import type { Image, ImageSink } from './image.ts';
 
+/** All registries of the command; see `openRegistries`. */
+export type DockerContext = Registries;
+
 /** A docker:// image, with what its stores need to reach the same registry. */
 export type DockerImage = Image & {
   readonly physical: Reference;
@@ -24,11 +27,19 @@ export type DockerSink = ImageSink & { readonly source: Source; readonly registr
  * Opens an image by its reference (a tag, a digest or both). Mirrors are tried in their order; the
  * first whose manifest loads is used for all else, its signatures included. The registries stay
  * open: they belong to the caller.
+ * @param options `mirrors: false` reads where the reference itself says, as whoever signs or writes must
  * @throws BullaError `image.not-found`, `manifest.*`, `registry.*`, `registries-conf.malformed`, `auth-file.*`, `http.*`
  */
-export async function openDockerImage(reference: Reference, registries: Registries): Promise<DockerImage> {
+export async function openDockerImage(
+  reference: Reference,
+  registries: DockerContext,
+  options: { readonly mirrors: boolean } = { mirrors: true },
+): Promise<DockerImage> {
   const failures: unknown[] = [];
-  for (const source of await registries.sources(reference)) {
+  const sources = options.mirrors
+    ? await registries.sources(reference)
+    : [await registries.destination(reference)];
+  for (const source of sources) {
     try {
       const registry = await registries.open(source, reference.domain);
       const top = await registry.manifest(source.reference.path, wantedOf(source.reference));
@@ -76,7 +87,7 @@ function imageAt(reference: Reference, source: Source, registry: Registry, top: 
  * Opens a place to write an image to. Mirrors are for reading: it is written where it says.
  * @throws BullaError `registry.*`, `registries-conf.malformed`, `auth-file.*`
  */
-export async function openDockerSink(reference: Reference, registries: Registries): Promise<DockerSink> {
+export async function openDockerSink(reference: Reference, registries: DockerContext): Promise<DockerSink> {
   const source = await registries.destination(reference);
   const registry = await registries.open(source, reference.domain);
   const { path } = reference;
