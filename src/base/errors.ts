@@ -28,6 +28,7 @@ const exitCodes = {
   'io.no-space': 3,
   'io.read-only': 3,
   'io.locked': 3,
+  'io.offline': 3,
   'http.failed': 3,
   'http.timeout': 3,
   'http.too-large': 3,
@@ -79,6 +80,9 @@ const exitCodes = {
   // images
   'image.not-found': 3,
   'image.unsupported': 2,
+  'image.malformed': 1,
+  'image.ambiguous': 2,
+  'image.not-a-folder': 2,
   'image.no-such-platform': 3,
   // stores
   'store.unreadable': 3,

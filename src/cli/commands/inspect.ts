@@ -1,0 +1,75 @@
+/** `bulla inspect IMAGE`: every signature found, who made it, for what, and how it fares. */
+import { Command } from 'commander';
+
+import { printable } from '../../base/bytes.ts';
+import { parseImageName } from '../../base/image-name.ts';
+import { type InspectedManifest, inspect, type SeenSignature } from '../../operations/inspect.ts';
+import type { CommandContext } from '../command.ts';
+import {
+  collect,
+  flagOption,
+  listOption,
+  type Parsed,
+  policyOption,
+  withPolicyOptions,
+  withRegistriesDOption,
+  withRegistryOptions,
+} from '../options.ts';
+import { openCommandWorld } from '../world.ts';
+import { judgedBy } from './verify.ts';
+
+export function command(context: CommandContext): Command {
+  const inspect = new Command('inspect')
+    .description(
+      'List the signatures of an image, from every store. With --policy or --key each is judged; without, nothing shown was checked.',
+    )
+    .argument('<image>', 'an image; a name without transport means docker://')
+    .option('--key <file>', 'judge by this OpenPGP public key or keyring; repeatable', collect)
+    .option('--json', 'print it as JSON');
+  withPolicyOptions(withRegistriesDOption(withRegistryOptions(inspect)));
+  return inspect
+    .addHelpText('after', '\nExample:\n  $ bulla inspect docker://registry.example.com/ns/app:1.0')
+    .action((image: string, parsed: Parsed) => run(image, parsed, context));
+}
+
+async function run(image: string, parsed: Parsed, context: CommandContext): Promise<void> {
+  const { terminal } = context;
+  const named = policyOption(parsed) !== undefined || listOption(parsed, 'key').length > 0;
+  const name = parseImageName(image);
+  await using world = await openCommandWorld(parsed, terminal, [name]);
+  const by = named ? judgedBy(parsed, context) : undefined;
+  const found = await inspect({ image: name, ...(by !== undefined && { by }) }, world);
+  if (flagOption(parsed, 'json')) {
+    terminal.printJson(found);
+    return;
+  }
+  terminal.print(found.image);
+  for (const manifest of found.manifests) printManifest(manifest, context);
+}
+
+function printManifest(manifest: InspectedManifest, { terminal }: CommandContext): void {
+  const platform = manifest.platform === undefined ? '' : ` ${manifest.platform}`;
+  terminal.print(`${manifest.digest}${platform}`);
+  if (manifest.signatures.length === 0) terminal.print('  no signatures');
+  for (const signature of manifest.signatures)
+    for (const line of signatureLines(signature)) terminal.print(`  ${line}`);
+}
+
+/** What a signature says of itself is marked so until a judge accepted it. */
+function signatureLines({ format, store, untrusted, problem, verdict }: SeenSignature): readonly string[] {
+  const says = verdict?.accepted === true ? '' : 'says ';
+  const about = [
+    untrusted.identity === undefined ? [] : [`${says}for ${printable(untrusted.identity)}`],
+    untrusted.keyIds.length === 0 ? [] : [`${says}by ${untrusted.keyIds.join(', ')}`],
+    untrusted.created === undefined ? [] : [`${says}at ${untrusted.created}`],
+    untrusted.creator === undefined ? [] : [`${says}with ${printable(untrusted.creator)}`],
+  ].flat();
+  const state =
+    verdict === undefined
+      ? 'not judged'
+      : verdict.accepted
+        ? `accepted, by ${verdict.key ?? ''}`
+        : `refused: ${printable(verdict.message, 500)} [${verdict.code}]`;
+  const bad = problem === undefined ? [] : [`malformed: ${printable(problem.message)} [${problem.code}]`];
+  return [`${format} ${printable(store, 500)}`, ...[...about, ...bad, state].map((line) => `  ${line}`)];
+}

@@ -1,0 +1,126 @@
+/** `bulla sign IMAGE...`: signs what is already there, moving nothing. */
+import { Command } from 'commander';
+
+import type { Platform } from '../../base/descriptor.ts';
+import { BullaError } from '../../base/errors.ts';
+import { formatImageName, parseImageName } from '../../base/image-name.ts';
+import { formatReference, parseReference, type Reference } from '../../base/reference.ts';
+import { sign, type SignedInstances, type SignReceipt } from '../../operations/sign.ts';
+import type { World } from '../../operations/world.ts';
+import type { CommandContext, Outcome } from '../command.ts';
+import {
+  flagOption,
+  listOption,
+  type Parsed,
+  textOption,
+  withPlatformOptions,
+  withRegistriesDOption,
+  withRegistryOptions,
+  withSigningOptions,
+} from '../options.ts';
+import { worstOutcome } from '../outcome.ts';
+import { openSigners } from '../signers.ts';
+import { openCommandWorld, platformOption } from '../world.ts';
+
+export function command(context: CommandContext): Command {
+  const sign = new Command('sign')
+    .description(
+      'Sign images that are already in a registry or a dir: folder. No layer is moved: one manifest is read, one signature stored.',
+    )
+    .argument('<image...>', 'images; a name without transport means docker://')
+    .option(
+      '--multi-arch <which>',
+      'for a list: system, all, index-only, or platforms like linux/amd64,linux/arm64',
+      'all',
+    )
+    .option('--dry-run', 'do everything but store the signatures')
+    .option('--json', 'print the receipts as JSON');
+  withPlatformOptions(withRegistriesDOption(withRegistryOptions(withSigningOptions(sign))));
+  return sign
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ bulla sign --sign-by release@example.com docker://registry.example.com/ns/app:1.0',
+    )
+    .action((images: readonly string[], parsed: Parsed) => run(images, parsed, context));
+}
+
+async function run(images: readonly string[], parsed: Parsed, context: CommandContext): Promise<void> {
+  const { terminal } = context;
+  const names = images.map(parseImageName);
+  const identities = listOption(parsed, 'signIdentity').map(parseIdentity);
+  const instances = parseInstances(textOption(parsed, 'multiArch') ?? 'all');
+  await using world = await openCommandWorld(parsed, terminal, names);
+  // keys open while the manifests are on their way
+  await using signers = openSigners(parsed, terminal);
+  const receipts: SignReceipt[] = [];
+  const outcomes: Outcome[] = [];
+  const platform = platformOption(parsed);
+  for (const image of names) {
+    try {
+      const request = {
+        image,
+        signers: signers.all,
+        identities,
+        instances,
+        dryRun: flagOption(parsed, 'dryRun'),
+      };
+      const receipt = await sign({ ...request, ...(platform !== undefined && { platform }) }, world);
+      warnOfTag(image, receipt, world);
+      receipts.push(receipt);
+      if (!flagOption(parsed, 'json')) printReceipt(receipt, context);
+      outcomes.push(0);
+    } catch (error) {
+      // a key that does not open is said once, not for each image
+      await signers.all;
+      terminal.error(error);
+      outcomes.push(error instanceof BullaError ? error.exitCode : 3);
+    }
+  }
+  if (flagOption(parsed, 'json')) terminal.printJson(receipts);
+  context.finish(worstOutcome(outcomes));
+}
+
+/** As skopeo: fully qualified and with a tag or digest, so that nobody signs for another name than they read. */
+function parseIdentity(text: string): Reference {
+  const reference = parseReference(text);
+  if (formatReference(reference) === text) return reference;
+  throw new BullaError(
+    'usage.invalid',
+    `--sign-identity ${text} is short for ${formatReference(reference)}`,
+    {
+      hint: 'write the reference in full',
+    },
+  );
+}
+
+function parseInstances(text: string): SignedInstances {
+  if (text === 'system' || text === 'all' || text === 'index-only') return { kind: text };
+  return { kind: 'platforms', platforms: text.split(',').map(parsePlatform) };
+}
+
+function parsePlatform(text: string): Platform {
+  const match = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text);
+  const [, os, architecture, variant] = match ?? [];
+  if (os === undefined || architecture === undefined) {
+    throw new BullaError(
+      'usage.invalid',
+      `--multi-arch takes system, all, index-only or platforms like linux/arm64, not "${text}"`,
+    );
+  }
+  return { os, architecture, ...(variant !== undefined && { variant }) };
+}
+
+function warnOfTag(image: ReturnType<typeof parseImageName>, receipt: SignReceipt, world: World): void {
+  if (image.transport !== 'docker' || image.reference.tag === undefined) return;
+  world.warn(`${formatImageName(image)} is a tag and may move; what was signed is ${receipt.digest}`);
+}
+
+function printReceipt(receipt: SignReceipt, { terminal }: CommandContext): void {
+  terminal.print(`${receipt.image} ${receipt.digest}`);
+  for (const made of receipt.signatures) {
+    const digest = made.digest === receipt.digest ? '' : ` of ${made.digest}`;
+    const state = made.added ? 'signed' : 'not stored';
+    terminal.print(`  ${state}${digest} for ${made.identity}`);
+    terminal.print(`    by ${made.keyId}, ${made.location}`);
+  }
+}

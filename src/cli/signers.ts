@@ -1,0 +1,37 @@
+/** The keys that the signing flags name, opened. */
+import { BullaError } from '../base/errors.ts';
+import type { Signer } from '../keys/signer.ts';
+import { openSigner } from '../keys/open-signer.ts';
+import { listOption, type Parsed, readPassphraseFile, textOption } from './options.ts';
+import type { Terminal } from './terminal.ts';
+
+export type Signers = AsyncDisposable & { readonly all: Promise<readonly Signer[]> };
+
+/** Starts to open every key of --sign-by; `all` rejects with `usage.invalid` where no key is named, or `key.*`. */
+export function openSigners(parsed: Parsed, terminal: Terminal): Signers {
+  const all = openAll(parsed, terminal);
+  // whoever awaits `all` hears of its failure; until then nobody does, and that is no unhandled rejection
+  all.catch(() => undefined);
+  return {
+    all,
+    [Symbol.asyncDispose]: async () => {
+      for (const signer of await all.catch(() => [])) await signer[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function openAll(parsed: Parsed, terminal: Terminal): Promise<readonly Signer[]> {
+  const ids = listOption(parsed, 'signBy');
+  const file = textOption(parsed, 'signPassphraseFile');
+  if (ids.length === 0)
+    throw new BullaError('usage.invalid', 'no key is named', { hint: 'name one by --sign-by' });
+  if (file !== undefined && ids.length > 1) {
+    throw new BullaError('usage.invalid', '--sign-passphrase-file serves one --sign-by, not several');
+  }
+  const given = file === undefined ? undefined : await readPassphraseFile(file, terminal);
+  const passphrase = {
+    ...(given !== undefined && { given }),
+    ...(terminal.interactive && { ask: (question: string) => terminal.askSecret(question) }),
+  };
+  return Promise.all(ids.map((id) => openSigner(id, { env: terminal.env, passphrase })));
+}

@@ -1,0 +1,81 @@
+/** A verdict as lines for people and as JSON for machines (docs/reference/verdict.md). */
+import { printable } from '../base/bytes.ts';
+import type { ImageVerdict, InstanceVerdict } from '../operations/verify.ts';
+import type { RequirementVerdict, SignatureVerdict, Verdict } from '../trust/verdict.ts';
+
+/** `verify --json`, one element. */
+export function verdictJson(verdict: ImageVerdict): unknown {
+  const { error, instances, ...rest } = verdict;
+  return {
+    ...rest,
+    ...(instances !== undefined && { instances }),
+    ...(error !== undefined && {
+      error: {
+        code: error.code,
+        message: error.message,
+        ...(error.hint !== undefined && { hint: error.hint }),
+      },
+    }),
+  };
+}
+
+/** First line: `accepted` or `refused`, image, digest. What follows says why. */
+export function verdictLines(verdict: ImageVerdict, explain: boolean): readonly string[] {
+  if (verdict.error !== undefined) return [];
+  const word = verdict.accepted ? 'accepted' : 'refused';
+  const head = `${word} ${verdict.image} ${verdict.digest ?? ''}`.trimEnd();
+  if (verdict.instances !== undefined) {
+    const pin =
+      verdict.accepted && verdict.index !== undefined
+        ? [`  every instance passed; the list is ${verdict.index}`]
+        : [];
+    return [head, ...verdict.instances.flatMap((each) => instanceLines(each, explain)), ...pin];
+  }
+  return [head, ...reasons(verdict, explain)];
+}
+
+function instanceLines(instance: InstanceVerdict, explain: boolean): readonly string[] {
+  const platform =
+    instance.platform === undefined ? '' : ` ${instance.platform.os}/${instance.platform.architecture}`;
+  const word = instance.accepted ? 'accepted' : 'refused';
+  return [
+    `  ${word}${platform} ${instance.digest}`,
+    ...reasons(instance, explain).map((line) => `  ${line}`),
+  ];
+}
+
+function reasons(
+  verdict: Pick<Verdict, 'accepted' | 'scope' | 'requirements'>,
+  explain: boolean,
+): readonly string[] {
+  const scope = explain ? [`  scope: ${scopeText(verdict.scope)}`] : [];
+  return [...scope, ...verdict.requirements.flatMap((each) => requirementLines(each, explain))];
+}
+
+/** The scope as people name it. */
+export function scopeText(scope: Verdict['scope']): string {
+  if (scope === null) return 'none (judged by key)';
+  if (scope.transport === '') return 'the policy’s default';
+  return scope.name === '' ? `${scope.transport}, any` : `${scope.transport} ${scope.name}`;
+}
+
+function requirementLines(requirement: RequirementVerdict, explain: boolean): readonly string[] {
+  const accepted = requirement.signatures.find((each) => each.accepted);
+  const shown = explain ? requirement.signatures : [];
+  const lines = shown.map((each) => `    ${signatureLine(each)}`);
+  if (!requirement.accepted) {
+    return [
+      `  ${requirement.type}: ${printable(requirement.message ?? '', 2000)} [${requirement.code ?? ''}]`,
+      ...lines,
+    ];
+  }
+  const by = accepted === undefined ? '' : `: ${signatureLine(accepted)}`;
+  return [`  ${requirement.type}${explain ? ': holds' : by}`, ...lines];
+}
+
+function signatureLine(signature: SignatureVerdict): string {
+  const key = signature.key === undefined ? '' : `by ${signature.key} `;
+  const identity = signature.identity === undefined ? '' : `for ${printable(signature.identity)} `;
+  const why = signature.accepted ? 'accepted' : `${printable(signature.message, 1000)} [${signature.code}]`;
+  return `${key}${identity}(${printable(signature.store, 500)}): ${why}`;
+}

@@ -1,0 +1,111 @@
+/** The world as the flags of a command describe it. */
+import type { Platform } from '../base/descriptor.ts';
+import { BullaError } from '../base/errors.ts';
+import type { ImageName } from '../base/image-name.ts';
+import { hostPlatform } from '../images/choose-instance.ts';
+import { openWorld, type World, type WorldOptions } from '../operations/world.ts';
+import { type Credentials, noCredentials } from '../registry/credentials.ts';
+import { systemEnvironment } from '../registry/environment.ts';
+import {
+  booleanOption,
+  countOption,
+  durationOption,
+  flagOption,
+  type Parsed,
+  textOption,
+} from './options.ts';
+import type { Terminal } from './terminal.ts';
+
+/**
+ * @param images those named on the command line: under --offline their registries alone are reached
+ * @throws BullaError `usage.invalid`, `key.passphrase-missing` (a password nobody can be asked for)
+ */
+export async function openCommandWorld(
+  parsed: Parsed,
+  terminal: Terminal,
+  images: readonly ImageName[] = [],
+): Promise<World> {
+  return openWorld(await worldOptions(parsed, terminal, images));
+}
+
+async function worldOptions(
+  parsed: Parsed,
+  terminal: Terminal,
+  images: readonly ImageName[],
+): Promise<WorldOptions> {
+  const system = systemEnvironment();
+  const authFile = textOption(parsed, 'authfile');
+  const certDir = textOption(parsed, 'certDir');
+  const registriesConf = textOption(parsed, 'registriesConf');
+  const registriesDFolder = textOption(parsed, 'registries.d');
+  const tlsVerify = booleanOption(parsed, 'tlsVerify', '--tls-verify');
+  const retryTimes = countOption(parsed, 'retryTimes', '--retry-times');
+  const retryDelayMs = durationOption(parsed, 'retryDelay', '--retry-delay');
+  const timeoutMs = durationOption(parsed, 'commandTimeout', '--command-timeout');
+  const credentials = await credentialsOf(parsed, terminal);
+  return {
+    environment: { ...system, env: terminal.env, home: terminal.env['HOME'] ?? system.home },
+    warn: (message) => terminal.warn(message),
+    ...(authFile !== undefined && { authFile }),
+    ...(certDir !== undefined && { certDir }),
+    ...(registriesConf !== undefined && { registriesConf }),
+    ...(registriesDFolder !== undefined && { registriesDFolder }),
+    ...(tlsVerify !== undefined && { tlsVerify }),
+    ...(retryTimes !== undefined && { retryTimes }),
+    ...(retryDelayMs !== undefined && { retryDelayMs }),
+    ...(timeoutMs !== undefined && { signal: AbortSignal.timeout(timeoutMs) }),
+    ...(credentials !== undefined && { credentials }),
+    ...(flagOption(parsed, 'offline') && { guard: offlineGuard(images) }),
+  };
+}
+
+/** `--offline`: no socket but to the registries that the command line names. */
+function offlineGuard(images: readonly ImageName[]): (url: URL) => void {
+  const domains = images.flatMap((image) => (image.transport === 'docker' ? [image.reference.domain] : []));
+  const hosts = new Set(
+    domains.flatMap((domain) => [new URL(`https://${domain}`).host, new URL(`http://${domain}`).host]),
+  );
+  if (domains.includes('docker.io')) hosts.add('registry-1.docker.io');
+  return (url) => {
+    if (hosts.has(url.host)) return;
+    throw new BullaError('io.offline', `--offline: no connection to ${url.host} is made`, {
+      hint: 'only the registries named on the command line are reached',
+    });
+  };
+}
+
+/** One of --creds, --registry-token and --no-creds. */
+async function credentialsOf(parsed: Parsed, terminal: Terminal): Promise<Credentials | undefined> {
+  const creds = textOption(parsed, 'creds');
+  const token = textOption(parsed, 'registryToken');
+  const none = parsed['creds'] === false;
+  if ([creds !== undefined, token !== undefined, none].filter(Boolean).length > 1) {
+    throw new BullaError('usage.invalid', '--creds, --registry-token and --no-creds exclude each other');
+  }
+  if (none) return noCredentials;
+  if (token !== undefined) return { kind: 'registry-token', token };
+  if (creds === undefined) return undefined;
+  const colon = creds.indexOf(':');
+  if (colon < 0) {
+    const password = await terminal.askSecret(`Password of ${creds}`);
+    return { kind: 'password', username: creds, password };
+  }
+  terminal.warn(
+    '--creds with a password is seen by every user of this machine; use --creds USER or `bulla login`',
+  );
+  return { kind: 'password', username: creds.slice(0, colon), password: creds.slice(colon + 1) };
+}
+
+/** The platform that --override-* describe; undefined where none is given. */
+export function platformOption(parsed: Parsed): Platform | undefined {
+  const architecture = textOption(parsed, 'overrideArch');
+  const os = textOption(parsed, 'overrideOs');
+  const variant = textOption(parsed, 'overrideVariant');
+  if (architecture === undefined && os === undefined && variant === undefined) return undefined;
+  const host = hostPlatform();
+  return {
+    os: os ?? host.os,
+    architecture: architecture ?? host.architecture,
+    ...(variant !== undefined && { variant }),
+  };
+}

@@ -1,0 +1,60 @@
+/** Opens an image by its name: one row a transport. */
+import { BullaError } from '../base/errors.ts';
+import { formatImageName, type ImageName } from '../base/image-name.ts';
+import type { Registries } from '../registry/registries.ts';
+import type { Image, ImageSink } from './image.ts';
+
+/** What the transports need of the world. */
+export type ImageContext = { readonly registries: Registries };
+
+/**
+ * Opens an image for reading.
+ * @param options.mirrors false: read from the registry that the name says, as what is written goes there
+ * @throws BullaError `image.unsupported` for a transport that is not there yet, and what the transport throws
+ */
+export async function openImage(
+  name: ImageName,
+  { registries }: ImageContext,
+  options: { readonly mirrors: boolean } = { mirrors: true },
+): Promise<Image> {
+  switch (name.transport) {
+    case 'docker':
+      return (await import('./docker.ts')).openDockerImage(name.reference, registries, options);
+    case 'dir':
+      return (await import('./dir.ts')).openDirImage(name.path);
+    case 'oci':
+      return (await import('./oci.ts')).openOciImage(name.path, name.name);
+    case 'oci-archive':
+    case 'docker-archive':
+    case 'containers-storage':
+    case 'docker-daemon':
+      throw unsupported(name);
+  }
+}
+
+/** Opens a place for an image; nothing is written before the first blob or manifest. */
+export async function openSink(name: ImageName, { registries }: ImageContext): Promise<ImageSink> {
+  switch (name.transport) {
+    case 'docker':
+      return (await import('./docker.ts')).openDockerSink(name.reference, registries);
+    case 'dir':
+      return (await import('./dir.ts')).openDirSink(name.path);
+    case 'oci':
+      return (await import('./oci.ts')).openOciSink(name.path, name.name);
+    case 'oci-archive':
+    case 'docker-archive':
+    case 'containers-storage':
+    case 'docker-daemon':
+      throw unsupported(name);
+  }
+}
+
+function unsupported(name: ImageName): BullaError {
+  return new BullaError(
+    'image.unsupported',
+    `${formatImageName(name)}: this transport is not supported yet`,
+    {
+      hint: 'docker://, oci: and dir: are; `skopeo copy` or `podman save` makes one of them',
+    },
+  );
+}

@@ -1,0 +1,23 @@
+/**
+ * Bulla as a library. The verbs take plain requests and a world (`openWorld`) that holds connections
+ * and configuration; `verify` opens one of its own where none is given. Every error is a BullaError
+ * with a stable code.
+ */
+export { BullaError, type ErrorCode, type ExitCode, errorCodes, isBullaError } from './base/errors.ts';
+export { type Digest, digestOf, parseDigest } from './base/digest.ts';
+export { formatImageName, type ImageName, parseImageName, type Transport } from './base/image-name.ts';
+export { formatReference, parseReference, type Reference } from './base/reference.ts';
+export { version } from './base/version.ts';
+export type { Signature } from './formats/signature.ts';
+export type { Image, ImageSink } from './images/image.ts';
+export { openImage, openSink } from './images/open.ts';
+export { openSigner, type SignerContext } from './keys/open-signer.ts';
+export type { KeyKind, Signer } from './keys/signer.ts';
+export { type Inspection, inspect, type InspectRequest } from './operations/inspect.ts';
+export type { JudgedBy } from './operations/judge.ts';
+export { sign, type SignedInstances, type SignReceipt, type SignRequest } from './operations/sign.ts';
+export { standaloneSign, standaloneVerify } from './operations/standalone.ts';
+export { type ImageVerdict, type InstanceVerdict, verify, type VerifyRequest } from './operations/verify.ts';
+export { openWorld, type World, type WorldOptions } from './operations/world.ts';
+export type { SignatureStore } from './stores/store.ts';
+export type { RequirementVerdict, SignatureVerdict, Verdict } from './trust/verdict.ts';

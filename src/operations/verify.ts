@@ -1,0 +1,143 @@
+/** `verify`: is this image to be believed, and why. By a policy, or by keys. */
+import { isIndexType, type Platform } from '../base/descriptor.ts';
+import type { Digest } from '../base/digest.ts';
+import { BullaError } from '../base/errors.ts';
+import { formatImageName, type ImageName } from '../base/image-name.ts';
+import { type IndexManifest, type Manifest, parseManifest } from '../base/manifest.ts';
+import type { Reference } from '../base/reference.ts';
+import { chooseInstance, hostPlatform } from '../images/choose-instance.ts';
+import type { Image } from '../images/image.ts';
+import { openImage } from '../images/open.ts';
+import { mapBounded } from '../io/bounded.ts';
+import type { Subject, Verdict } from '../trust/verdict.ts';
+import { type Judge, openJudge, type JudgedBy } from './judge.ts';
+import { subjectOf } from './subject.ts';
+import { openWorld, type World } from './world.ts';
+
+export type VerifyRequest = {
+  readonly images: readonly ImageName[];
+  /** What judges. Default: the policy that containers/image's search path finds. */
+  readonly by?: JudgedBy;
+  /** The Docker reference claimed for the images: the identity to match, and what selects the scope. */
+  readonly as?: Reference;
+  /** Judges each instance of a list; all must pass. Default: the host's, or `platform`'s. */
+  readonly all?: boolean;
+  readonly platform?: Platform;
+  /** Refuses an image whose policy demands no signature. */
+  readonly requireSigned?: boolean;
+};
+
+/** The verdict on one manifest. */
+export type InstanceVerdict = Verdict & {
+  readonly digest: Digest;
+  readonly platform?: Platform;
+};
+
+/** The verdict on one image, or why there is none. */
+export type ImageVerdict = {
+  readonly image: string;
+  readonly accepted: boolean;
+  /** Of the manifest judged; for a list judged whole, of the first refused instance, else of the first. */
+  readonly digest?: Digest;
+  /** Of the list, where the image is one. */
+  readonly index?: Digest;
+  readonly scope: Verdict['scope'];
+  readonly requirements: Verdict['requirements'];
+  /** Every instance, where each was judged. */
+  readonly instances?: readonly InstanceVerdict[];
+  /** Nothing was decided; `accepted` is false. */
+  readonly error?: BullaError;
+};
+
+/** Images judged at once; each waits mostly for its registry. */
+const atOnce = 16;
+
+/**
+ * Judges images as containers/image does: every instance by its own digest, under the name that was
+ * asked for. A refusal is a value, in the verdict; what keeps one image from being judged is its `error`.
+ * @throws BullaError `policy.*`, `key.*`, `usage.*`: what keeps all images from being judged
+ */
+export async function verify(request: VerifyRequest, world?: World): Promise<readonly ImageVerdict[]> {
+  if (world === undefined) {
+    await using own = openWorld();
+    return await verify(request, own);
+  }
+  const judge = await openJudge(request.by ?? { kind: 'policy' }, request.requireSigned === true, world);
+  return await mapBounded(request.images, atOnce, (image) => verifyOne(image, request, judge, world));
+}
+
+async function verifyOne(
+  name: ImageName,
+  request: VerifyRequest,
+  judge: Judge,
+  world: World,
+): Promise<ImageVerdict> {
+  try {
+    await using image = await openImage(name, world);
+    const top = await image.manifest();
+    const verdicts = await judgeImage(image, top, request, judge, world);
+    return summary(name, top, verdicts, request.all === true);
+  } catch (error) {
+    return undecided(name, error);
+  }
+}
+
+/** The manifests to judge, in order, each with its verdict. */
+async function judgeImage(
+  image: Image,
+  top: Manifest,
+  request: VerifyRequest,
+  judge: Judge,
+  world: World,
+): Promise<readonly InstanceVerdict[]> {
+  const judgeDigest = async (digest: Digest): Promise<Verdict> => {
+    const subject: Subject = await subjectOf({ image, digest, as: request.as }, world);
+    return judge(subject);
+  };
+  if (!isIndexType(top.mediaType)) return [{ ...(await judgeDigest(top.digest)), digest: top.digest }];
+  const list = parseManifest(top);
+  if (list.kind !== 'index') throw new BullaError('manifest.malformed', 'the list is no list');
+  return await mapBounded(instancesOf(list, request), atOnce, async ({ digest, platform }) => {
+    // an instance that is not there, or not what its digest says, is no instance
+    await image.manifest(digest);
+    return { ...(await judgeDigest(digest)), digest, ...(platform !== undefined && { platform }) };
+  });
+}
+
+function instancesOf(
+  list: IndexManifest,
+  request: VerifyRequest,
+): readonly { digest: Digest; platform?: Platform }[] {
+  if (request.all !== true) return [chooseInstance(list, request.platform ?? hostPlatform())];
+  if (list.manifests.length > 0) return list.manifests;
+  throw new BullaError('image.no-such-platform', 'the list is empty');
+}
+
+function summary(
+  name: ImageName,
+  top: Manifest,
+  verdicts: readonly InstanceVerdict[],
+  all: boolean,
+): ImageVerdict {
+  const shown = verdicts.find((each) => !each.accepted) ?? verdicts[0];
+  if (shown === undefined) throw new BullaError('internal.bug', 'nothing was judged');
+  return {
+    image: formatImageName(name),
+    accepted: verdicts.every((each) => each.accepted),
+    digest: shown.digest,
+    ...(isIndexType(top.mediaType) && { index: top.digest }),
+    scope: shown.scope,
+    requirements: shown.requirements,
+    ...(all && isIndexType(top.mediaType) && { instances: verdicts }),
+  };
+}
+
+function undecided(name: ImageName, error: unknown): ImageVerdict {
+  const known = error instanceof BullaError ? error : bug(error);
+  return { image: formatImageName(name), accepted: false, scope: null, requirements: [], error: known };
+}
+
+function bug(cause: unknown): BullaError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new BullaError('internal.bug', `unexpected: ${message}`, { cause });
+}

@@ -1,0 +1,57 @@
+/** What the verbs need of the world. Doors open one for a command or a server; tests open their own. */
+import type { Digest } from '../base/digest.ts';
+import type { Image } from '../images/image.ts';
+import { type SystemEnvironment, systemEnvironment } from '../registry/environment.ts';
+import { openRegistries, type Registries, type RegistriesOptions } from '../registry/registries.ts';
+import { type LocatedStores, locateStores } from '../stores/locate.ts';
+import { readRegistriesD, type RegistriesD } from '../stores/registries-d.ts';
+import type { ImageId } from '../stores/store.ts';
+
+export type WorldOptions = Omit<RegistriesOptions, 'environment'> & {
+  /** Default: this process's own. */
+  readonly environment?: SystemEnvironment;
+  /** `--registries.d`: this folder alone. Default: as containers/image searches. */
+  readonly registriesDFolder?: string;
+  /** Default: the clock. */
+  readonly now?: () => Date;
+  /** Told of what weakens or surprises. Default: nobody. */
+  readonly warn?: (message: string) => void;
+};
+
+/** Connections and configuration of one command, opened and read once, when first needed. */
+export interface World extends AsyncDisposable {
+  readonly environment: SystemEnvironment;
+  readonly registries: Registries;
+  readonly now: () => Date;
+  readonly warn: (message: string) => void;
+  /** registries.d, read once. @throws BullaError `registries-d.*` */
+  registriesD(): Promise<RegistriesD>;
+  /** Where an image's signatures are read and written. @throws BullaError `registries-d.*`, `store.*`, `registry.*` */
+  stores(image: Image): Promise<LocatedStores>;
+  /** What its stores file an image's manifest under. */
+  imageId(image: Image, digest: Digest): ImageId;
+}
+
+export function openWorld(options: WorldOptions = {}): World {
+  const environment = options.environment ?? systemEnvironment();
+  const registries = openRegistries({ ...options, environment });
+  const { registriesDFolder } = options;
+  let configuration: Promise<RegistriesD> | undefined;
+  const registriesD = (): Promise<RegistriesD> =>
+    (configuration ??= readRegistriesD({
+      env: environment.env,
+      uid: environment.uid,
+      ...(registriesDFolder !== undefined && { dir: registriesDFolder }),
+    }));
+  const warn = options.warn ?? (() => undefined);
+  return {
+    environment,
+    registries,
+    now: options.now ?? (() => new Date()),
+    warn,
+    registriesD,
+    stores: (image) => locateStores(image, { registriesD, warn }),
+    imageId: (image, digest) => ({ digest, reference: image.physical }),
+    [Symbol.asyncDispose]: () => registries[Symbol.asyncDispose](),
+  };
+}
