@@ -56,6 +56,7 @@ const exitCodes = {
   'registry.not-a-registry': 3,
   'registry.challenge-refused': 3,
   'registry.blocked': 1,
+  'registry.not-logged-in': 3,
   'registries-conf.malformed': 2,
   'auth-file.malformed': 2,
   'auth-file.not-found': 2,

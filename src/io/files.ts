@@ -137,8 +137,7 @@ async function writeTemporary(
   mode: number,
   forPath: string,
 ): Promise<string> {
-  const name = `${temporaryPrefix}${process.pid}-${crypto.randomBytes(8).toString('hex')}`;
-  const temporary = join(folder, name);
+  const temporary = temporaryName(folder);
   try {
     await using file = await open(temporary, 'wx', mode);
     await file.writeFile(bytes);
@@ -148,6 +147,47 @@ async function writeTemporary(
     await discard(temporary);
     throw fileError(error, forPath, 'write');
   }
+}
+
+/** A file in the making: hidden under a temporary name until it is complete. */
+export interface TemporaryFile extends AsyncDisposable {
+  write(chunk: Uint8Array): Promise<void>;
+  /** Syncs it and renames it over the path it is for. Disposing without this removes it. */
+  replace(): Promise<void>;
+}
+
+/**
+ * Starts to write a file too large for memory; `replaceFile` is for the others.
+ * @throws BullaError `io.read-only`, `io.no-space`, `io.not-found`, `io.failed`, here and from its methods
+ */
+export async function openTemporary(path: string, mode = 0o644): Promise<TemporaryFile> {
+  const temporary = temporaryName(dirname(path));
+  const attempt = async <T>(action: () => Promise<T>): Promise<T> => {
+    try {
+      return await action();
+    } catch (error) {
+      throw fileError(error, path, 'write');
+    }
+  };
+  const file = await attempt(() => open(temporary, 'wx', mode));
+  return {
+    write: (chunk) => attempt(() => file.writeFile(chunk)),
+    replace: () =>
+      attempt(async () => {
+        await file.sync();
+        await rename(temporary, path);
+        await syncFolder(dirname(path));
+      }),
+    [Symbol.asyncDispose]: async () => {
+      await file.close();
+      // after a rename there is nothing under this name
+      await discard(temporary);
+    },
+  };
+}
+
+function temporaryName(folder: string): string {
+  return join(folder, `${temporaryPrefix}${process.pid}-${crypto.randomBytes(8).toString('hex')}`);
 }
 
 async function discard(temporary: string): Promise<void> {
