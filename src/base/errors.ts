@@ -92,6 +92,7 @@ const exitCodes = {
   'store.unsupported': 2,
   'store.none': 2,
   'store.contended': 3,
+  'store.failed': 3,
   'registries-d.malformed': 2,
   'registries-d.unreadable': 2,
   // trust

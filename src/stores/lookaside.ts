@@ -1,7 +1,7 @@
 /** The lookaside store: a web server or folder beside the registry. Read over file, http and https; written over file. */
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { encodeSignatureBlob, parseSignatureBlob } from '../formats/blob.ts';
+import { encodeSignatureBlob } from '../formats/blob.ts';
 import type { Signature } from '../formats/signature.ts';
 import { displayUrl, type HttpClient } from '../io/http.ts';
 import {
@@ -16,6 +16,7 @@ import type { LookasideBase } from './lookup-lookaside.ts';
 import {
   addSignatureFile,
   type NumberedReader,
+  parseStored,
   readNumbered,
   readSignatureFile,
 } from './signature-folder.ts';
@@ -59,20 +60,7 @@ async function* list(
       ? (n) => readSignatureFile(pathOf(n))
       : (n) => fetchSignature(signatureUrl(location, image, n), options);
   for await (const { n, bytes } of readNumbered(read, describeBase(location))) {
-    yield { signature: parseAt(bytes, pathOf(n)), location: pathOf(n) };
-  }
-}
-
-/** Names the place in the error: one bad file refuses the image, so its administrator must find it. */
-function parseAt(bytes: Uint8Array, location: string): Signature {
-  try {
-    return parseSignatureBlob(bytes);
-  } catch (error) {
-    if (!isBullaError(error)) throw error;
-    throw new BullaError(error.code, `${location}: ${error.message}`, {
-      cause: error,
-      ...(error.hint !== undefined && { hint: error.hint }),
-    });
+    yield { signature: parseStored(bytes, pathOf(n)), location: pathOf(n) };
   }
 }
 

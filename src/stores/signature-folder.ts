@@ -8,9 +8,13 @@
  * which fails where the number is taken: two writers never get the same one, nothing is replaced,
  * and a writer killed at any moment leaves a whole signature or a temporary file that no reader counts.
  */
+import { dirname } from 'node:path';
+
 import { bytesEqual } from '../base/bytes.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { parseSignatureBlob } from '../formats/blob.ts';
+import type { Signature } from '../formats/signature.ts';
 import { createFirstFree, isSystemError, makeFolder, readBoundedFile } from '../io/files.ts';
 import { signatureName } from './lookaside-location.ts';
 
@@ -52,6 +56,19 @@ export async function readSignatureFile(path: string): Promise<Uint8Array | unde
   }
 }
 
+/** Parses a stored signature; the error names its place, for one bad file refuses the whole image. */
+export function parseStored(bytes: Uint8Array, location: string): Signature {
+  try {
+    return parseSignatureBlob(bytes);
+  } catch (error) {
+    if (!isBullaError(error)) throw error;
+    throw new BullaError(error.code, `${location}: ${error.message}`, {
+      cause: error,
+      ...(error.hint !== undefined && { hint: error.hint }),
+    });
+  }
+}
+
 type Spot = { readonly n: number; readonly taken: boolean };
 
 /** How often a writer that is no Bulla may spoil the file just written before we give up. */
@@ -60,26 +77,28 @@ const mostSpoiled = 8;
 /**
  * Adds a signature under the first free number, unless the same bytes are there already.
  * @param folder made with mode 0755 where it is missing
+ * @param prefix stands before `signature-N` (an instance in a dir: image)
  * @throws BullaError `store.too-many-signatures` (readers refuse an image with 128, so the last is
  * 127), `store.unreadable`, `io.*`
  */
 export async function addSignatureFile(
   folder: string,
   bytes: Uint8Array,
+  prefix = '',
 ): Promise<{ readonly path: string; readonly added: boolean }> {
-  const pathOf = (n: number): string => `${folder}/${signatureName(n)}`;
+  const pathOf = (n: number): string => `${folder}/${prefix}${signatureName(n)}`;
   await makeFolder(folder);
-  let spot = await findSpot(folder, bytes, 1);
+  let spot = await findSpot(pathOf, bytes, 1);
   for (let spoiled = 0; !spot.taken && spoiled < mostSpoiled; spoiled += 1) {
     const written = await createFirstFree(pathOf(spot.n), bytes, async () => {
-      spot = await findSpot(folder, bytes, spot.n);
+      spot = await findSpot(pathOf, bytes, spot.n);
       return spot.taken ? undefined : pathOf(spot.n);
     });
     if (written === undefined) break;
     // podman image sign looks for a free number and then truncates what it finds there: look again
     const now = await readSignatureFile(written);
     if (now !== undefined && bytesEqual(now, bytes)) return { path: written, added: true };
-    spot = await findSpot(folder, bytes, 1);
+    spot = await findSpot(pathOf, bytes, 1);
   }
   if (spot.taken) return { path: pathOf(spot.n), added: false };
   throw new BullaError('store.contended', `another program keeps replacing signatures in ${folder}`, {
@@ -88,13 +107,13 @@ export async function addSignatureFile(
 }
 
 /** The same bytes if they are there at or after `from`, else the first free number. */
-async function findSpot(folder: string, bytes: Uint8Array, from: number): Promise<Spot> {
+async function findSpot(pathOf: (n: number) => string, bytes: Uint8Array, from: number): Promise<Spot> {
   for (let n = from; n < limits.lookasideSignatures; n += 1) {
-    const there = await readSignatureFile(`${folder}/${signatureName(n)}`);
+    const there = await readSignatureFile(pathOf(n));
     if (there === undefined) return { n, taken: false };
     if (bytesEqual(there, bytes)) return { n, taken: true };
   }
-  throw tooMany(folder);
+  throw tooMany(dirname(pathOf(1)));
 }
 
 function tooMany(where: string): BullaError {
