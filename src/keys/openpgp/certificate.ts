@@ -101,7 +101,9 @@ function isCertification(type: number): boolean {
 
 function judgeSubkey(of: Components, subkey: SubkeyComponent, primary: KeyState, now: number): KeyState {
   const signatures = selfSignatures(of, subkey);
-  const binding = signatures.find((one) => one.type === signatureTypes.subkeyBinding && !isExpired(one, now));
+  // the latest binding decides; once that is over the subkey is bound no more
+  const latest = signatures.find((one) => one.type === signatureTypes.subkeyBinding);
+  const binding = latest !== undefined && isExpired(latest, now) ? undefined : latest;
   const usage = usageOf(subkey.key, binding?.keyFlags);
   const own = binding === undefined ? undefined : expiryOf(subkey.key, binding.keyLifetime);
   return {
@@ -109,7 +111,7 @@ function judgeSubkey(of: Components, subkey: SubkeyComponent, primary: KeyState,
     // a subkey does not outlive its primary key
     expires: earlier(own, primary.expires),
     revoked: primary.revoked || signatures.some((one) => one.type === signatureTypes.subkeyRevocation),
-    usage: { ...usage, sign: usage.sign && binding !== undefined && isCrossCertified(subkey, binding, now) },
+    usage: { ...usage, sign: usage.sign && binding !== undefined && isCrossCertified(subkey, binding) },
     bound: binding !== undefined && primary.bound,
   };
 }

@@ -103,11 +103,19 @@ function isMadeBy(
   key: PublicKey,
 ): signature is CheckedSignature {
   if (signature?.created === undefined || signature.problem !== undefined) return false;
-  // the issuer only spares the mathematics of other people's signatures; it proves nothing
-  if (!signature.issuerKeyIds.every((id) => id === key.keyId)) return false;
-  if (!signature.issuerFingerprints.every((fingerprint) => fingerprint === key.fingerprint)) return false;
+  // the issuer only spares the mathematics of other people's signatures: it proves nothing. gpg
+  // ignores signatures that name none; here a revocation counts all the same
+  const [fingerprint, keyId] = [signature.issuerFingerprints[0], signature.issuerKeyIds[0]];
+  const named = fingerprint === undefined ? keyId : fingerprint.slice(-16);
+  if (named !== key.keyId && !(named === undefined && revocations.has(signature.type))) return false;
   return signature.created >= key.created && checkSignature(signature, covered, key);
 }
+
+const revocations: ReadonlySet<number> = new Set([
+  signatureTypes.keyRevocation,
+  signatureTypes.subkeyRevocation,
+  signatureTypes.certificationRevocation,
+]);
 
 /** True when a key that the owner named as revoker has revoked the primary key (RFC 9580 section 5.2.3.23). */
 export function isRevokedBy(of: Components, revoker: PublicKey): boolean {
@@ -119,21 +127,24 @@ export function isRevokedBy(of: Components, revoker: PublicKey): boolean {
     );
 }
 
-const backSignatures = new WeakMap<SignaturePacket, readonly CheckedSignature[]>();
+const crossCertified = new WeakMap<SignaturePacket, boolean>();
 
 /**
  * True when the subkey itself says that it belongs to the primary key: the back signature inside a
  * binding (RFC 9580 section 5.2.1.9). Without it anyone could adopt another's signing subkey.
  */
-export function isCrossCertified(subkey: SubkeyComponent, binding: SignaturePacket, now: number): boolean {
-  const checked =
-    backSignatures.get(binding) ??
-    binding.embedded
-      .map((body) => readOrSkip(body))
-      .filter((signature) => isMadeBy(signature, subkey.covered, subkey.key))
-      .filter(({ type }) => type === signatureTypes.primaryKeyBinding);
-  backSignatures.set(binding, checked);
-  return checked.some((signature) => !isExpired(signature, now));
+export function isCrossCertified(subkey: SubkeyComponent, binding: SignaturePacket): boolean {
+  const known = crossCertified.get(binding);
+  if (known !== undefined) return known;
+  const certified = binding.embedded
+    .map((body) => readOrSkip(body))
+    .some(
+      (signature) =>
+        signature?.type === signatureTypes.primaryKeyBinding &&
+        isMadeBy(signature, subkey.covered, subkey.key),
+    );
+  crossCertified.set(binding, certified);
+  return certified;
 }
 
 /** True when the signature's own lifetime is over. `now` in seconds since 1970. */

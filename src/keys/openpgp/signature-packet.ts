@@ -38,8 +38,10 @@ export type SignaturePacket = {
   readonly issuerFingerprints: readonly string[];
   readonly issuerKeyIds: readonly string[];
   readonly embedded: readonly Uint8Array[];
-  /** Why no valid reading exists: a critical subpacket nobody knows, a subpacket that contradicts another. */
+  /** Why it must not be believed: a critical subpacket that nobody knows, a time that is none. */
   readonly problem: string | undefined;
+  /** It states one time twice. The first counts, as in gpg, where it is believed at all. */
+  readonly ambiguous: boolean;
 };
 
 type Subpacket = {
@@ -62,9 +64,11 @@ const types = {
   issuerFingerprint: 33,
 } as const;
 
-/** Subpackets that may be marked critical: gpg's list of those it understands. Notations are judged by name. */
+const timeTypes: ReadonlySet<number> = new Set([types.created, types.lifetime, types.keyLifetime]);
+
+/** Subpackets that may be marked critical: those that gpg takes so, measured. Notations are judged by name. */
 const understood: ReadonlySet<number> = new Set([
-  2, 3, 4, 5, 6, 7, 9, 11, 12, 16, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 32, 33,
+  2, 3, 4, 5, 6, 7, 9, 11, 12, 16, 21, 22, 24, 25, 26, 27, 29, 30, 32, 33, 34, 37,
 ]);
 const knownNotations: ReadonlySet<string> = new Set(['preferred-email-encoding@pgp.com']);
 const mostSubpackets = 256;
@@ -134,6 +138,7 @@ function interpret(
     issuerKeyIds: of(types.issuer).map(keyId),
     embedded: of(types.embedded).map(({ body }) => body),
     problem: problemOf(all),
+    ambiguous: [...timeTypes].some((type) => hashed(type).length > 1),
   };
 }
 
@@ -148,12 +153,8 @@ function problemOf(all: readonly Subpacket[]): string | undefined {
       ? 'it has a critical notation that is not understood'
       : `it has a critical subpacket of type ${unknown.type}, which is not understood`;
   }
-  for (const type of [types.created, types.lifetime, types.keyLifetime]) {
-    const found = all.filter((one) => one.hashed && one.type === type);
-    if (found.length > 1) return 'it states one time twice';
-    if (found[0] !== undefined && found[0].body.length !== 4) return 'it states a time that is none';
-  }
-  return undefined;
+  const times = all.filter((one) => one.hashed && timeTypes.has(one.type));
+  return times.some(({ body }) => body.length !== 4) ? 'it states a time that is none' : undefined;
 }
 
 function isUnderstood({ type, body }: Subpacket): boolean {

@@ -72,8 +72,12 @@ function untrustedOf({ content, signature }: FramedMessage): UntrustedMessage {
 function judge({ content, signature }: FramedMessage, keyring: Keyring, now: number): SignedMessage {
   const created = checkForm(signature);
   const candidates = candidatesFor(signature, keyring);
-  const signer = candidates.find(({ key }) => checkSignature(signature, [content], key));
+  const [signer, another] = candidates.filter(({ key }) => checkSignature(signature, [content], key));
   if (signer === undefined) throw refuse('invalid', 'the signature does not fit its message and key');
+  if (another !== undefined) {
+    // gpg calls the name ambiguous: nobody can tell which of two owners signed
+    throw refuse('key-unusable', `key ${signer.key.fingerprint} belongs to two of the accepted certificates`);
+  }
   checkTimes(signature, created, now);
   checkSigner(signer, created, now);
   return {
@@ -87,11 +91,12 @@ function judge({ content, signature }: FramedMessage, keyring: Keyring, now: num
 
 /** What must hold whoever signed; gives the creation time, in seconds since 1970. */
 function checkForm(signature: SignaturePacket): number {
-  const { type, created, problem } = signature;
+  const { type, created, problem, ambiguous } = signature;
   if (type !== signatureTypes.binary && type !== signatureTypes.text) {
     throw refuse('malformed', `the signature is malformed: its type 0x${type.toString(16)} signs no message`);
   }
   if (problem !== undefined) throw refuse('malformed', `the signature is malformed: ${problem}`);
+  if (ambiguous) throw refuse('malformed', 'the signature is malformed: it states one time twice');
   if (created === undefined) throw refuse('malformed', 'the signature is malformed: it has no creation time');
   const hash = hashOf(signature.hash);
   if (hash === undefined) {
@@ -124,8 +129,11 @@ function candidatesFor(signature: SignaturePacket, keyring: Keyring): readonly C
   return candidates;
 }
 
+/** gpg takes any future time; a signer's clock may run ahead, but not by more than a day (seconds). */
+const clockSkew = 86_400;
+
 function checkTimes(signature: SignaturePacket, created: number, now: number): void {
-  if (created > now) {
+  if (created > now + clockSkew) {
     throw refuse('invalid', `the signature says that it was made in the future, at ${textOfTime(created)}`);
   }
   if (signature.lifetime !== undefined && created + signature.lifetime <= now) {
