@@ -10,16 +10,22 @@ import type { Signer } from './signer.ts';
  */
 const firstBytes: readonly number[] = [0x90, 0x91, 0xc4];
 
+export type GnupgSigning = {
+  /** From a file; without it gpg-agent asks. */
+  readonly passphrase?: string;
+  /** Fingerprint or key ID of the subkey that shall sign; without it gpg chooses. */
+  readonly subkey?: string;
+};
+
 /**
  * A signer over one key of gpg. Nothing runs until it signs; then one process.
  * @param key from a listing of that home; names the primary key
- * @param passphrase from a file; without it gpg-agent asks
  */
-export function openGnupgSigner(gnupg: Gnupg, key: KeyInfo, passphrase?: string): Signer {
+export function openGnupgSigner(gnupg: Gnupg, key: KeyInfo, signing: GnupgSigning = {}): Signer {
   return {
     kind: 'gnupg',
     keyId: key.fingerprint,
-    sign: (message) => signByGnupg(gnupg, key.fingerprint, message, passphrase),
+    sign: (message) => signByGnupg(gnupg, key.fingerprint, message, signing),
     // the process ends with each signature: there is nothing to let go
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -29,7 +35,7 @@ async function signByGnupg(
   gnupg: Gnupg,
   fingerprint: string,
   message: Uint8Array,
-  passphrase?: string,
+  { passphrase, subkey }: GnupgSigning,
 ): Promise<Uint8Array> {
   const args = [
     '--batch',
@@ -41,7 +47,7 @@ async function signByGnupg(
     '--set-filename',
     '',
     '--local-user',
-    fingerprint,
+    subkey === undefined ? fingerprint : `${subkey}!`,
     '--sign',
   ];
   const result = await callGnupg(gnupg, args, {

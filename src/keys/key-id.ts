@@ -4,22 +4,27 @@ import { BullaError } from '../base/errors.ts';
 import type { KeyInfo } from './key-info.ts';
 
 export type KeyPattern =
-  | { readonly kind: 'fingerprint'; readonly hex: string }
-  | { readonly kind: 'long-id'; readonly hex: string }
+  /** `exactly`: that part of the key and no other shall sign. */
+  | { readonly kind: 'fingerprint' | 'long-id'; readonly hex: string; readonly exactly: boolean }
   | { readonly kind: 'mail'; readonly mail: string }
   | { readonly kind: 'user-id'; readonly userId: string }
   | { readonly kind: 'part'; readonly text: string };
 
 /**
  * Parses what names a key: 40 hexadecimal digits (blanks between, as gpg prints them, are fine), 16 of
- * them, `<mail>`, `=Full User ID`, `*part`, or a part of a user ID.
+ * them, `<mail>`, `=Full User ID`, `*part`, or a part of a user ID. A `!` after digits means exactly that subkey.
  * @throws BullaError `usage.invalid` where it is empty or a short key ID
  */
 export function parseKeyPattern(text: string): KeyPattern {
   const trimmed = text.trim();
-  const hex = trimmed.replace(/\s/g, '').replace(/^0x/i, '').toUpperCase();
-  if (/^[0-9A-F]{40}$/.test(hex)) return { kind: 'fingerprint', hex };
-  if (/^[0-9A-F]{16}$/.test(hex)) return { kind: 'long-id', hex };
+  // no user ID has them, and no program can be given a NUL
+  if (/\p{Cc}/u.test(trimmed))
+    throw new BullaError('usage.invalid', 'the name of a key holds control characters');
+  const digits = trimmed.replace(/\s/g, '').replace(/^0x/i, '').toUpperCase();
+  const exactly = digits.endsWith('!');
+  const hex = exactly ? digits.slice(0, -1) : digits;
+  if (/^[0-9A-F]{40}$/.test(hex)) return { kind: 'fingerprint', hex, exactly };
+  if (/^[0-9A-F]{16}$/.test(hex)) return { kind: 'long-id', hex, exactly };
   if (/^[0-9A-F]{8}$/.test(hex)) {
     // 32 bits: anyone makes a second key with the same short ID in seconds
     throw new BullaError(

@@ -32,11 +32,21 @@ export async function openSigner(id: string, context: SignerContext): Promise<Si
   const usable = secret.filter((key) => unusableBecause(key, now) === undefined);
   const key = choose(id, usable, secret, now);
   const passphrase = context.passphrase ?? {};
-  if (key.source === 'gnupg') return openGnupgSigner(gnupg, key, passphrase.given);
+  const subkey = exactPart(id);
+  if (key.source === 'gnupg') {
+    const { given } = passphrase;
+    return openGnupgSigner(gnupg, key, { ...(given !== undefined && { passphrase: given }), ...subkey });
+  }
   const { openSecretKey } = await import('./openpgp/sign.ts');
   return openSecretKey(await readOwnSecretKey(folder, key.fingerprint), {
     passphrase: () => askFor(key.fingerprint, passphrase),
+    ...(subkey !== undefined && { keyId: `${subkey.subkey}!` }),
   });
+}
+
+function exactPart(id: string): { readonly subkey: string } | undefined {
+  const pattern = parseKeyPattern(id);
+  return 'exactly' in pattern && pattern.exactly ? { subkey: pattern.hex } : undefined;
 }
 
 /** Without gpg there is only the own keyring. */

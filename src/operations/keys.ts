@@ -1,12 +1,12 @@
 /** The life of OpenPGP keys in both keyrings: Bulla's own and the user's GnuPG. */
 import { rm } from 'node:fs/promises';
 
-import { utf8 } from '../base/bytes.ts';
+import { concatBytes, utf8 } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import { createFile, exists } from '../io/files.ts';
 import { openGnupgKeyring } from '../keys/gnupg-keyring.ts';
 import { findGnupg } from '../keys/gnupg-process.ts';
-import { chooseKey, matchKeys, parseKeyPattern } from '../keys/key-id.ts';
+import { chooseKey, keyNotFound, matchKeys, parseKeyPattern } from '../keys/key-id.ts';
 import type {
   GenerateRequest,
   Imported,
@@ -131,6 +131,26 @@ export async function exportKey(
   const store = openStore(context, source);
   if (!options.secret) return store.exportPublic(fingerprint, options.armor);
   return store.exportSecret(fingerprint, options.armor, options.passphrase);
+}
+
+/**
+ * The public certificates of those of the fingerprints that the keyrings have, one after another, binary.
+ * @param fingerprints of primary keys, upper-case hex
+ * @throws BullaError `key.not-found` where they have none of them
+ */
+export async function exportPublicKeys(
+  fingerprints: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<Uint8Array> {
+  const found: Uint8Array[] = [];
+  for (const fingerprint of fingerprints) {
+    const keys = await listKeys({ env }, { pattern: fingerprint });
+    // the same key from both keyrings: one may know a revocation that the other does not
+    for (const key of keys)
+      found.push(await openStore({ env }, key.source).exportPublic(key.fingerprint, false));
+  }
+  if (found.length === 0) throw keyNotFound(fingerprints.join(', '));
+  return concatBytes(...found);
 }
 
 /** @throws BullaError `key.malformed`, `key.none`, `key.not-found` (a revocation certificate of an unknown key) */
