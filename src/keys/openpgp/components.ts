@@ -29,11 +29,13 @@ export type Components = {
   readonly users: Map<string, UserComponent>;
   /** By fingerprint. */
   readonly subkeys: Map<string, SubkeyComponent>;
+  /** Bodies of all revocations of subkeys, wherever they stood. */
+  readonly subkeyRevocations: Uint8Array[];
 };
 
 export function componentsOf(primary: PublicKey): Components {
   const direct = { covered: [keyPrefix(primary.body)], signatures: new Map<string, Uint8Array>() };
-  return { primary, direct, users: new Map(), subkeys: new Map() };
+  return { primary, direct, users: new Map(), subkeys: new Map(), subkeyRevocations: [] };
 }
 
 /** The user ID or attribute (no text) with that packet body: the one that is there, or a new one. */
@@ -65,8 +67,15 @@ export function subkeyOf(of: Components, key: PublicKey): SubkeyComponent {
   return made;
 }
 
-export function addSignature(to: Component, body: Uint8Array): void {
-  to.signatures.set(hexOfBytes(body), body);
+export function addSignature(to: Component | undefined, body: Uint8Array): void {
+  to?.signatures.set(hexOfBytes(body), body);
+}
+
+/** The 64-bit key IDs that a signature names as its issuer's. */
+export function issuersOf(body: Uint8Array): readonly string[] {
+  const signature = readOrSkip(body);
+  const long = (signature?.issuerFingerprints ?? []).map((fingerprint) => fingerprint.slice(-16));
+  return [...new Set([...long, ...(signature?.issuerKeyIds ?? [])])];
 }
 
 /** A signature whose mathematics held, and whose creation time is known. */

@@ -9,6 +9,7 @@ import {
   type Components,
   componentsOf,
   isRevokedBy,
+  issuersOf,
   selfSignatures,
   subkeyOf,
   userOf,
@@ -41,7 +42,8 @@ export type Keyring = {
  */
 export function parseKeyring(...files: readonly Uint8Array[]): Keyring {
   const byFingerprint = new Map<string, Components>();
-  for (const file of files) readFile(file, byFingerprint);
+  const revocations: Uint8Array[] = [];
+  for (const file of files) readFile(file, byFingerprint, revocations);
   if (byFingerprint.size === 0) {
     throw new BullaError('key.none', 'the key file holds no OpenPGP public key that can be used', {
       hint: 'export one with: gpg --armor --export FINGERPRINT',
@@ -49,6 +51,7 @@ export function parseKeyring(...files: readonly Uint8Array[]): Keyring {
   }
   const all = [...byFingerprint.values()];
   const index = indexOf(all);
+  placeRevocations(all, revocations, index);
   return {
     get certificates() {
       const now = Math.floor(Date.now() / 1000);
@@ -99,41 +102,62 @@ function candidateOf(of: Components, key: PublicKey, index: Index): Candidate {
   };
 }
 
-function readFile(file: Uint8Array, into: Map<string, Components>): void {
+type Reading = { certificate: Components | undefined; component: Component | undefined };
+
+function readFile(file: Uint8Array, into: Map<string, Components>, revocations: Uint8Array[]): void {
   const packets = readPackets(unarmorKeys(file), 'key.malformed', 'the key file', mostPackets);
-  let certificate: Components | undefined;
-  let component: Component | undefined;
+  const reading: Reading = { certificate: undefined, component: undefined };
   for (const packet of packets) {
-    switch (packet.tag) {
-      case packetTags.publicKey:
-      case packetTags.secretKey: {
-        const key = readKey(packet);
-        certificate = key === undefined ? undefined : (into.get(key.fingerprint) ?? componentsOf(key));
-        if (certificate !== undefined) into.set(certificate.primary.fingerprint, certificate);
-        component = certificate?.direct;
-        break;
+    if (packet.tag === packetTags.publicKey || packet.tag === packetTags.secretKey) {
+      const key = readKey(packet);
+      reading.certificate = key === undefined ? undefined : (into.get(key.fingerprint) ?? componentsOf(key));
+      if (reading.certificate !== undefined && key !== undefined)
+        into.set(key.fingerprint, reading.certificate);
+      reading.component = reading.certificate?.direct;
+    } else if (packet.tag === packetTags.signature) {
+      addSignature(reading.component, packet.body);
+      // gpg believes revocations wherever they stand: people append a certificate to the key file
+      const type = packet.body[1];
+      if (type === signatureTypes.keyRevocation) {
+        addSignature(reading.certificate?.direct, packet.body);
+        revocations.push(packet.body);
+      } else if (type === signatureTypes.subkeyRevocation) {
+        reading.certificate?.subkeyRevocations.push(packet.body);
       }
-      case packetTags.publicSubkey:
-      case packetTags.secretSubkey: {
-        const key = readKey(packet);
-        component = certificate && key && subkeyOf(certificate, key);
-        break;
-      }
-      case packetTags.userId:
-        component = certificate && userOf(certificate, packet.body, userText(packet.body));
-        break;
-      case packetTags.userAttribute:
-        component = certificate && userOf(certificate, packet.body, undefined);
-        break;
-      case packetTags.signature:
-        if (component !== undefined) addSignature(component, packet.body);
-        break;
-      default:
-        // trust packets, padding and private extensions say nothing about the key
-        break;
+    } else {
+      readPart(packet, reading);
     }
   }
 }
+
+/** A user ID or a subkey. Trust packets, padding and private extensions say nothing about the key. */
+function readPart({ tag, body }: Packet, reading: Reading): void {
+  const { certificate } = reading;
+  if (certificate === undefined) return;
+  if (tag === packetTags.userId) reading.component = userOf(certificate, body, userText(body));
+  else if (tag === packetTags.userAttribute) reading.component = userOf(certificate, body, undefined);
+  else if (tag === packetTags.publicSubkey || tag === packetTags.secretSubkey) {
+    const key = readKey({ tag, body });
+    reading.component = key && subkeyOf(certificate, key);
+  }
+}
+
+/** Files the revocations that stood elsewhere with what they may be about; the mathematics decides. */
+function placeRevocations(all: Iterable<Components>, revocations: readonly Uint8Array[], index: Index): void {
+  for (const { subkeys, subkeyRevocations } of all) {
+    if (subkeys.size > mostSubkeys || subkeyRevocations.length > mostSubkeys) {
+      throw new BullaError('key.malformed', `a key of the key file has more than ${mostSubkeys} subkeys`);
+    }
+    for (const subkey of subkeys.values()) for (const body of subkeyRevocations) addSignature(subkey, body);
+  }
+  for (const body of revocations) {
+    for (const keyId of issuersOf(body)) {
+      for (const { of, key } of index.get(keyId) ?? []) if (key === of.primary) addSignature(of.direct, body);
+    }
+  }
+}
+
+const mostSubkeys = 1000;
 
 /** Malformed keys are skipped like unknown ones: a file is not refused for one bad key in it. */
 function readKey({ tag, body }: Packet): PublicKey | undefined {
