@@ -2,9 +2,10 @@
 import type { Descriptor } from '../base/descriptor.ts';
 import type { Digest } from '../base/digest.ts';
 import type { Manifest } from '../base/manifest.ts';
-import type { TlsOptions } from '../io/http.ts';
+import type { HttpClient, TlsOptions } from '../io/http.ts';
 import { openHttp } from '../io/http.ts';
 import { getBlob, hasBlob } from './blobs.ts';
+import { checkLogin } from './check-login.ts';
 import type { Client } from './client.ts';
 import type { Credentials } from './credentials.ts';
 import { deleteManifest, getManifest, headManifest, putManifest } from './manifests.ts';
@@ -53,7 +54,11 @@ export type RegistryOptions = {
 export interface Registry extends AsyncDisposable {
   /** The host as references name it: `docker.io`, not the host of its API. */
   readonly domain: string;
+  /** The bare client with this host's TLS settings and no credentials: for its lookaside. */
+  readonly http: HttpClient;
   ping(): Promise<Ping>;
+  /** Resolves if the registry accepts the credentials. @throws BullaError `registry.unauthorized` */
+  checkLogin(): Promise<void>;
   /** @throws BullaError `image.not-found`, `manifest.too-large`, `manifest.malformed`, `manifest.digest-mismatch` */
   manifest(path: string, tagOrDigest: string): Promise<Manifest>;
   /** Undefined: there is none. A digest is missing where the registry does not tell it. */
@@ -111,12 +116,13 @@ export function openRegistry(domain: string, options: RegistryOptions): Registry
     idleMs: options.idleMs ?? 30_000,
   });
   const client: Client = { session, blobDeadlineMs: options.blobDeadlineMs ?? 86_400_000 };
-  return { domain, ...methodsOf(client), [Symbol.asyncDispose]: () => http[Symbol.asyncDispose]() };
+  return { domain, http, ...methodsOf(client), [Symbol.asyncDispose]: () => http[Symbol.asyncDispose]() };
 }
 
-function methodsOf(client: Client): Omit<Registry, 'domain' | typeof Symbol.asyncDispose> {
+function methodsOf(client: Client): Omit<Registry, 'domain' | 'http' | typeof Symbol.asyncDispose> {
   return {
     ping: () => client.session.ping(),
+    checkLogin: () => checkLogin(client),
     manifest: (path, tagOrDigest) => getManifest(client, path, tagOrDigest),
     headManifest: (path, tagOrDigest) => headManifest(client, path, tagOrDigest),
     putManifest: (path, tagOrDigest, manifest) => putManifest(client, path, tagOrDigest, manifest),
