@@ -21,13 +21,14 @@ export type Listening = AsyncDisposable & {
 
 /**
  * Listens over plain HTTP.
- * @throws BullaError `server.cannot-listen` (port in use, no such address, no permission)
+ * @throws BullaError `server.cannot-listen` (port in use, no such address, no permission), `usage.invalid` (no port)
  */
 export async function listen(
   handler: (request: Request) => Promise<Response>,
   options: ListenOptions = {},
 ): Promise<Listening> {
   const { host = '127.0.0.1', port = 0 } = options;
+  if (port > 65_535) throw new BullaError('usage.invalid', `${port} is no port`);
   const server = createAdaptorServer({ fetch: handler }) as Server;
   // a client that sends its headers by the drop holds a connection for this long
   server.headersTimeout = 20_000;
