@@ -7,7 +7,7 @@ import { BullaError } from '../base/errors.ts';
 import { displayUrl } from '../io/http.ts';
 import type { LookasideBase } from './lookup-lookaside.ts';
 import { describeOrigin } from './lookup-lookaside.ts';
-import type { ImageId } from './store.ts';
+import type { RegistryImageId } from './store.ts';
 
 export type LookasideLocation =
   | { readonly kind: 'file'; readonly path: string }
@@ -59,17 +59,21 @@ function decodePath(path: string, base: LookasideBase): string {
 }
 
 /** The folder of an image's signatures in a store on disk. */
-export function imageFolder(base: string, image: ImageId): string {
+export function imageFolder(base: string, image: RegistryImageId): string {
   return `${base}/${imageName(image)}`;
 }
 
 /** `ns/app@sha256=<hex>` */
-export function imageName(image: ImageId): string {
+export function imageName(image: RegistryImageId): string {
   return `${image.reference.path}@${algorithmOf(image.digest)}=${hexOf(image.digest)}`;
 }
 
 /** A base's query stays, as in containers/image: some stores keep an access signature there. */
-export function signatureUrl(location: LookasideLocation & { kind: 'http' }, image: ImageId, n: number): URL {
+export function signatureUrl(
+  location: LookasideLocation & { kind: 'http' },
+  image: RegistryImageId,
+  n: number,
+): URL {
   const url = new URL(location.url);
   url.pathname = `${location.path}/${imageName(image)}/${signatureName(n)}`;
   return url;

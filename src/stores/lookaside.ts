@@ -20,7 +20,13 @@ import {
   readNumbered,
   readSignatureFile,
 } from './signature-folder.ts';
-import type { AddResult, ImageId, SignatureStore, StoredSignature } from './store.ts';
+import {
+  type AddResult,
+  inRegistry,
+  type RegistryImageId,
+  type SignatureStore,
+  type StoredSignature,
+} from './store.ts';
 
 export type LookasideOptions = {
   /**
@@ -28,6 +34,8 @@ export type LookasideOptions = {
    * first needed. It must not add credentials to requests.
    */
   readonly http: () => HttpClient;
+  /** The registry's host and port: a client certificate for it goes to no lookaside elsewhere. */
+  readonly registryHost?: string;
   /** Told of what is odd but no error: an answer that says it is HTML. */
   readonly warn?: (line: string) => void;
 };
@@ -41,14 +49,14 @@ export function openLookaside(base: LookasideBase, options: LookasideOptions): S
   const description = `lookaside ${describeBase(location)}`;
   return {
     description,
-    list: (image) => list(location, image, options),
-    add: (image, signature) => add(location, image, signature),
+    list: (image) => list(location, inRegistry(image), options),
+    add: async (image, signature) => add(location, inRegistry(image), signature),
   };
 }
 
 async function* list(
   location: LookasideLocation,
-  image: ImageId,
+  image: RegistryImageId,
   options: LookasideOptions,
 ): AsyncGenerator<StoredSignature> {
   const pathOf = (n: number): string =>
@@ -67,9 +75,12 @@ async function* list(
 /** 404 ends the list; whatever else is not 200 is an error, for it may hide signatures that count. */
 async function fetchSignature(url: URL, options: LookasideOptions): Promise<Uint8Array | undefined> {
   try {
-    const response = await options
-      .http()
-      .request({ url, maxBytes: limits.signatureBytes, redirects: 'follow' });
+    const response = await options.http().request({
+      url,
+      maxBytes: limits.signatureBytes,
+      redirects: 'follow',
+      clientCertificate: url.host === options.registryHost,
+    });
     if (response.status === 404) {
       response.discard();
       return undefined;
@@ -96,7 +107,11 @@ async function fetchSignature(url: URL, options: LookasideOptions): Promise<Uint
   }
 }
 
-async function add(location: LookasideLocation, image: ImageId, signature: Signature): Promise<AddResult> {
+async function add(
+  location: LookasideLocation,
+  image: RegistryImageId,
+  signature: Signature,
+): Promise<AddResult> {
   if (signature.format !== 'simple') {
     throw new BullaError('store.unsupported', 'a lookaside takes GPG simple signatures only');
   }

@@ -1,10 +1,26 @@
 /** Where signatures of an image live. One interface, N adapters; each passes store-contract.ts. */
 import type { Digest } from '../base/digest.ts';
+import { BullaError } from '../base/errors.ts';
 import type { Reference } from '../base/reference.ts';
 import type { Signature } from '../formats/signature.ts';
 
-/** What a store files signatures under: the physical (mirror's) reference and the manifest judged. */
-export type ImageId = { readonly reference: Reference; readonly digest: Digest };
+/**
+ * What a store files signatures under: the manifest, and for an image in a registry its physical (a
+ * mirror's) reference.
+ */
+export type ImageId = { readonly reference: Reference | undefined; readonly digest: Digest };
+
+/** The same for a store that is ordered by repository. */
+export type RegistryImageId = ImageId & { readonly reference: Reference };
+
+/** @throws BullaError `store.none` for an image that is in no registry */
+export function inRegistry({ reference, digest }: ImageId): RegistryImageId {
+  if (reference !== undefined) return { reference, digest };
+  throw new BullaError(
+    'store.none',
+    'the image is in no registry, so no registry’s store has its signatures',
+  );
+}
 
 /** A signature and where it was found: a URL or path without credentials and query. */
 export type StoredSignature = { readonly signature: Signature; readonly location: string };

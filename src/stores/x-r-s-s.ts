@@ -11,7 +11,13 @@ import { limits } from '../base/limits.ts';
 import { crypto } from '../base/node.ts';
 import { formatReference, withDigest } from '../base/reference.ts';
 import type { Signature } from '../formats/signature.ts';
-import type { AddResult, ImageId, SignatureStore, StoredSignature } from './store.ts';
+import {
+  type AddResult,
+  inRegistry,
+  type RegistryImageId,
+  type SignatureStore,
+  type StoredSignature,
+} from './store.ts';
 
 /** What the store needs of a registry client. */
 export interface SignatureExtension {
@@ -26,12 +32,12 @@ export interface SignatureExtension {
 export function openSignatureExtension(client: SignatureExtension): SignatureStore {
   return {
     description: `signature extension of ${client.domain}`,
-    list: (image) => list(client, image),
-    add: (image, signature) => add(client, image, signature),
+    list: (image) => list(client, inRegistry(image)),
+    add: async (image, signature) => add(client, inRegistry(image), signature),
   };
 }
 
-async function* list(client: SignatureExtension, image: ImageId): AsyncGenerator<StoredSignature> {
+async function* list(client: SignatureExtension, image: RegistryImageId): AsyncGenerator<StoredSignature> {
   for (const { name, blob } of await readList(client, image)) {
     yield { signature: { format: 'simple', blob }, location: locationOf(image, name) };
   }
@@ -40,7 +46,7 @@ async function* list(client: SignatureExtension, image: ImageId): AsyncGenerator
 type Listed = { readonly name: string; readonly blob: Uint8Array };
 
 /** Any failure is one: a list that cannot be had may hold signatures that count. */
-async function readList(client: SignatureExtension, image: ImageId): Promise<readonly Listed[]> {
+async function readList(client: SignatureExtension, image: RegistryImageId): Promise<readonly Listed[]> {
   const bytes = await client.getSignatureList(image.reference.path, image.digest).catch((error: unknown) => {
     if (!isBullaError(error)) throw error;
     throw unreadable(image, error.message, error);
@@ -53,7 +59,7 @@ async function readList(client: SignatureExtension, image: ImageId): Promise<rea
   return value.flatMap((each: unknown) => listed(each, image));
 }
 
-function parseList(bytes: Uint8Array, image: ImageId): unknown {
+function parseList(bytes: Uint8Array, image: RegistryImageId): unknown {
   try {
     const value: unknown = JSON.parse(textOrThrow(bytes, 'the list'));
     // an absent or null list is an empty one, as Go reads it
@@ -64,7 +70,7 @@ function parseList(bytes: Uint8Array, image: ImageId): unknown {
 }
 
 /** Entries of another schema version or type are somebody else's and are passed over. */
-function listed(entry: unknown, image: ImageId): readonly Listed[] {
+function listed(entry: unknown, image: RegistryImageId): readonly Listed[] {
   if (!isObject(entry)) throw unreadable(image, 'an entry of the list is malformed');
   const { schemaVersion, type, name, content } = entry;
   if (schemaVersion !== 2 || type !== 'atomic') return [];
@@ -75,7 +81,11 @@ function listed(entry: unknown, image: ImageId): readonly Listed[] {
   return [{ name, blob }];
 }
 
-async function add(client: SignatureExtension, image: ImageId, signature: Signature): Promise<AddResult> {
+async function add(
+  client: SignatureExtension,
+  image: RegistryImageId,
+  signature: Signature,
+): Promise<AddResult> {
   if (signature.format !== 'simple') {
     throw new BullaError('store.unsupported', 'the signature extension takes GPG simple signatures only');
   }
@@ -90,7 +100,7 @@ async function add(client: SignatureExtension, image: ImageId, signature: Signat
   throw new BullaError('store.failed', `${client.domain} answers ${status} to a new signature, not 201`);
 }
 
-function locationOf(image: ImageId, name: string): string {
+function locationOf(image: RegistryImageId, name: string): string {
   return `${formatReference(withDigest(image.reference, image.digest))} signature ${name.split('@').at(-1) ?? name}`;
 }
 
@@ -98,7 +108,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function unreadable(image: ImageId, why: string, cause?: unknown): BullaError {
+function unreadable(image: RegistryImageId, why: string, cause?: unknown): BullaError {
   const message = `cannot read the signatures of ${image.reference.path} in ${image.reference.domain}: ${why}`;
   return new BullaError('store.unreadable', message, cause === undefined ? {} : { cause });
 }
