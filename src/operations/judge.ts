@@ -1,12 +1,11 @@
 /** Who judges: a policy, keys named on the command line, or nobody. */
-import { textOf } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { readBoundedFile } from '../io/files.ts';
 import { evaluate, evaluateKeys } from '../trust/evaluate.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
 import { type Policy, parsePolicy } from '../trust/policy.ts';
-import { findPolicy } from './policy-file.ts';
+import { findPolicy, readPolicyText } from './policy-file.ts';
 import type { World } from './world.ts';
 
 export type JudgedBy =
@@ -50,11 +49,9 @@ export async function openJudge(by: JudgedBy, requireSigned: boolean, world: Wor
 }
 
 /** Reads and parses the policy, the named one or the one that the search path finds. */
-export async function readPolicy(file: string | undefined, world: World): Promise<Policy> {
+async function readPolicy(file: string | undefined, world: World): Promise<Policy> {
   const path = file ?? (await findPolicy(world.environment));
-  const text = textOf(await readBoundedFile(path, limits.configFileBytes));
-  if (text === undefined) throw new BullaError('policy.malformed', `${path} is not UTF-8 text`);
-  return parsePolicy(text, path);
+  return parsePolicy(await readPolicyText(path), path);
 }
 
 async function readKeyFile(path: string): Promise<Uint8Array> {

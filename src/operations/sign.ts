@@ -64,9 +64,9 @@ export async function sign(request: SignRequest, world: World): Promise<SignRece
   const identities = identitiesOf(request);
   // what a mirror serves is not what is signed: a signature goes to the name's own registry
   await using image = await openImage(request.image, world, { mirrors: false });
-  const [manifest, store, signers] = await Promise.all([
+  const [manifest, { writer: store }, signers] = await Promise.all([
     image.manifest(),
-    storeOf(image, world),
+    world.stores(image),
     request.signers,
   ]);
   if (signers.length === 0)
@@ -81,15 +81,6 @@ export async function sign(request: SignRequest, world: World): Promise<SignRece
     }
   }
   return { image: formatImageName(request.image), digest: manifest.digest, signatures };
-}
-
-/** One store, found while the manifest is on its way. */
-async function storeOf(image: Image, world: World): Promise<SignatureStore> {
-  const { writer } = await world.stores(image);
-  if (writer !== undefined) return writer;
-  throw new BullaError('store.none', `${formatImageName(image.name)} has no place for signatures`, {
-    hint: 'copy the image to a registry or a dir: folder and sign it there',
-  });
 }
 
 function identitiesOf(request: SignRequest): readonly Reference[] {

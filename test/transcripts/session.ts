@@ -9,7 +9,8 @@
  * `$ ` starts a command for bash (a trailing backslash continues it); the lines after it are its
  * stdout and stderr, in which `…` stands for any text of a line and a line that is only `…` for any
  * number of lines; `[exit N]` is its exit code where that is not 0; `#` lines are remarks.
- * `registry.example.com` stands for the embedded registry that each session gets.
+ * `registry.example.com` stands for the embedded registry that each session gets. `layout/` is a small
+ * image in an OCI layout, as a builder makes it.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -18,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { buildImage } from '../../src/cli/demo/image.ts';
 import { serveRegistry } from '../../src/servers/registry/serve.ts';
 
 export type Command = {
@@ -66,6 +68,7 @@ export async function openPlace(): Promise<Place> {
   const config = join(home, '.config', 'containers');
   await mkdir(join(config, 'registries.d'), { recursive: true });
   await mkdir(join(home, 'bin'));
+  await buildImage(join(home, 'layout'), 'hello');
   await writeFile(
     join(home, 'bin', 'bulla'),
     `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'bin', 'bulla.js')}" "$@"\n`,
