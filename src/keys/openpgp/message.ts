@@ -71,7 +71,7 @@ function checkOnePass(body: Uint8Array, signature: SignaturePacket): void {
   if (version !== 3) throw malformed(`its one-pass packet is of version ${version}`);
   const [type, hash, algorithm] = [cursor.u8(), cursor.u8(), cursor.u8()];
   const keyId = Buffer.from(cursor.take(8)).toString('hex').toUpperCase();
-  const isLast = cursor.u8() !== 0;
+  const isLast = cursor.u8() === 1;
   const same =
     type === signature.type &&
     hash === signature.hash &&
