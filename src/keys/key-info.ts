@@ -61,6 +61,8 @@ export type Imported = {
   readonly what: 'public' | 'secret' | 'revocation';
   /** False: it was there already, and nothing changed. */
   readonly changed: boolean;
+  /** A secret key came without a passphrase on it (told of Bulla's own keyring only). */
+  readonly unprotected?: true;
 };
 
 /** A place that keeps keys. Both adapters pass the same contract test. Fingerprints are primary keys'. */
@@ -82,10 +84,12 @@ export interface KeyStore {
   exportSecret(fingerprint: string, armor: boolean, passphrase: PassphraseSource): Promise<Uint8Array>;
   /**
    * Takes public keys, secret keys or a revocation certificate, armored or not; what is there is merged.
-   * All of it or nothing.
-   * @throws BullaError `key.malformed`, `key.not-found` (a revocation certificate of an unknown key)
+   * All of it or nothing. The passphrase is needed where a secret key is protected in a way that
+   * GnuPG and Bulla cannot read (AEAD, Argon2): it is then protected anew.
+   * @throws BullaError `key.malformed`, `key.not-found` (a revocation certificate of an unknown key),
+   *   `key.passphrase-missing`, `key.passphrase-wrong`
    */
-  import(bytes: Uint8Array): Promise<readonly Imported[]>;
+  import(bytes: Uint8Array, passphrase?: PassphraseSource): Promise<readonly Imported[]>;
   /** Sets when the key and its signing subkeys expire; undefined: never. @throws BullaError as exportSecret */
   extend(fingerprint: string, expires: Date | undefined, passphrase: PassphraseSource): Promise<void>;
   /**

@@ -2,7 +2,7 @@
  * Makes and changes OpenPGP keys by OpenPGP.js, which is loaded when first needed: it costs more
  * start-up than a whole signature, so signing, listing and verifying go without it (openpgp/).
  */
-import type { Config, Key, PrivateKey, PublicKey, SecretKeyPacket } from 'openpgp';
+import type { Config, Key, PrivateKey, PublicKey, SecretKeyPacket, SecretSubkeyPacket } from 'openpgp';
 
 import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
@@ -99,6 +99,26 @@ export async function armorKey(bytes: Uint8Array): Promise<string> {
 /** The public part of a secret key. */
 export async function publicPartOf(secretKey: Uint8Array): Promise<Uint8Array> {
   return (await readOne(await import('openpgp'), secretKey)).toPublic().write();
+}
+
+/**
+ * Protects a secret key anew, as GnuPG can read it, with the same passphrase.
+ * @throws BullaError `key.passphrase-wrong`
+ */
+export async function protectAnew(secretKey: Uint8Array, passphrase: string): Promise<Uint8Array> {
+  const openpgp = await import('openpgp');
+  const key = await readSecret(openpgp, secretKey);
+  for (const part of key.getKeys()) {
+    const packet = part.keyPacket as SecretKeyPacket | SecretSubkeyPacket;
+    if (packet.isDummy() || packet.isMissingSecretKeyMaterial()) continue;
+    try {
+      if (!packet.isDecrypted()) await packet.decrypt(passphrase);
+    } catch (cause) {
+      throw new BullaError('key.passphrase-wrong', 'the passphrase of the key is wrong', { cause });
+    }
+    await packet.encrypt(passphrase, settings(openpgp));
+  }
+  return key.write();
 }
 
 /** What both copies of a certificate know, in the first one's order: user IDs, signatures, revocations. */

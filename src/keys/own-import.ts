@@ -7,11 +7,14 @@ import type { KeyFiles, KeyPart } from './own-keyring.ts';
 import { unarmorKeys } from './openpgp/armor.ts';
 import { parseKeyring } from './openpgp/keyring.ts';
 import { encodePacket, type Packet, packetTags, readPackets } from './openpgp/packets.ts';
+import { readSecrets } from './openpgp/secret-key.ts';
 import { parseSignaturePacket, signatureTypes } from './openpgp/signature-packet.ts';
 
 /** One key with all that follows it in a file, or the revocation certificates that stand before any key. */
 type Group = { readonly packets: Packet[]; readonly kind: 'public' | 'secret' | 'revocation' };
 type Write = { readonly fingerprint: string; readonly part: KeyPart; readonly bytes: Uint8Array };
+/** Gives the passphrase of the key with that fingerprint, or throws. */
+type AskPassphrase = (fingerprint: string) => Promise<string>;
 type Planned = { readonly imported: Imported; readonly writes: readonly Write[] };
 
 const kept: ReadonlySet<number> = new Set([
@@ -28,11 +31,15 @@ const kept: ReadonlySet<number> = new Set([
  * Imports a file's keys. Everything is parsed and merged before the first byte is written.
  * @throws BullaError `key.malformed`, `key.none`, `key.not-found` (a revocation certificate of a key that is not here)
  */
-export async function importInto(files: KeyFiles, bytes: Uint8Array): Promise<readonly Imported[]> {
+export async function importInto(
+  files: KeyFiles,
+  bytes: Uint8Array,
+  askPassphrase: AskPassphrase,
+): Promise<readonly Imported[]> {
   if (bytes.length > limits.keyringBytes) throw malformed('it is too large');
   const groups = groupsOf(readPackets(unarmorKeys(bytes), 'key.malformed', 'the key file'));
   const planned: Planned[] = [];
-  for (const group of groups) planned.push(...(await plan(files, group)));
+  for (const group of groups) planned.push(...(await plan(files, group, askPassphrase)));
   if (planned.length === 0) throw malformed('it holds no OpenPGP key that can be used');
   const { armorKey } = await import('./openpgp-edit.ts');
   for (const { fingerprint, part, bytes: content } of planned.flatMap((each) => each.writes)) {
@@ -54,33 +61,51 @@ function groupsOf(packets: readonly Packet[]): readonly Group[] {
   return groups;
 }
 
-function plan(files: KeyFiles, group: Group): Promise<readonly Planned[]> {
-  return group.kind === 'revocation'
-    ? planRevocations(files, group.packets)
-    : planKey(files, group, group.kind);
+function plan(files: KeyFiles, group: Group, ask: AskPassphrase): Promise<readonly Planned[]> {
+  if (group.kind === 'revocation') return planRevocations(files, group.packets);
+  return group.kind === 'public' ? planPublic(files, group) : planSecret(files, group, ask);
 }
 
-async function planKey(
-  files: KeyFiles,
-  group: Group,
-  kind: 'public' | 'secret',
-): Promise<readonly Planned[]> {
-  const bytes = concatBytes(...group.packets.map(({ tag, body }) => encodePacket(tag, body)));
-  const fingerprint = fingerprintOf(bytes);
+function bytesOf({ packets }: Group): Uint8Array {
+  return concatBytes(...packets.map(({ tag, body }) => encodePacket(tag, body)));
+}
+
+async function planPublic(files: KeyFiles, group: Group): Promise<readonly Planned[]> {
+  const publicKey = bytesOf(group);
+  const fingerprint = fingerprintOf(publicKey);
   if (fingerprint === undefined) return [];
-  const { mergeCertificates, publicPartOf } = await import('./openpgp-edit.ts');
-  const publicKey = kind === 'secret' ? await publicPartOf(bytes) : bytes;
+  const writes = await merged(files, fingerprint, publicKey, undefined);
+  return [{ imported: { fingerprint, what: 'public', changed: writes.length > 0 }, writes }];
+}
+
+async function planSecret(files: KeyFiles, group: Group, ask: AskPassphrase): Promise<readonly Planned[]> {
+  const given = bytesOf(group);
+  const fingerprint = fingerprintOf(given);
+  if (fingerprint === undefined) return [];
+  const { protectAnew, publicPartOf } = await import('./openpgp-edit.ts');
+  const kinds = [...readSecrets(given).values()].map(({ protection }) => protection.kind);
+  const secretKey = kinds.includes('unsupported') ? await protectAnew(given, await ask(fingerprint)) : given;
+  const writes = await merged(files, fingerprint, await publicPartOf(given), secretKey);
+  const imported = { fingerprint, what: 'secret', changed: writes.length > 0 } as const;
+  return [{ imported: { ...imported, ...(kinds.includes('none') && { unprotected: true }) }, writes }];
+}
+
+async function merged(
+  files: KeyFiles,
+  fingerprint: string,
+  publicKey: Uint8Array,
+  secretKey: Uint8Array | undefined,
+): Promise<readonly Write[]> {
+  const { mergeCertificates } = await import('./openpgp-edit.ts');
   const oldPublic = await stored(files, fingerprint, 'pub');
   const oldSecret = await stored(files, fingerprint, 'private');
   const newPublic = oldPublic === undefined ? publicKey : await mergeCertificates(oldPublic, publicKey);
   // a secret key that is here already stays as it is, with its passphrase; only its certificate grows
-  const given = kind === 'secret' ? bytes : undefined;
-  const newSecret = oldSecret === undefined ? given : await mergeCertificates(oldSecret, publicKey);
-  const writes = [
+  const newSecret = oldSecret === undefined ? secretKey : await mergeCertificates(oldSecret, publicKey);
+  return [
     ...changedFile(fingerprint, 'private', oldSecret, newSecret),
     ...changedFile(fingerprint, 'pub', oldPublic, newPublic),
   ];
-  return [{ imported: { fingerprint, what: kind, changed: writes.length > 0 }, writes }];
 }
 
 /** The one certificate in these packets; undefined where Bulla cannot use it (another version, no valid self-signature). */

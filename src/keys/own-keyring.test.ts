@@ -183,6 +183,51 @@ test('what is no key, or not wholly keys, changes nothing', async () => {
   await assert.rejects(readdir(own.folder), { code: 'ENOENT' });
 });
 
+test('a secret key whose protection GnuPG cannot read is protected anew; one without is told', async () => {
+  const openpgp = await import('openpgp');
+  const { privateKey } = await openpgp.generateKey({
+    type: 'ecc',
+    curve: 'ed25519Legacy',
+    userIDs: [{ name: 'Modern' }],
+    subkeys: [{ sign: true }],
+    passphrase: 'open sesame',
+    format: 'binary',
+    config: { aeadProtect: true },
+  });
+  const own = newKeyring();
+  await assert.rejects(own.import(privateKey), refused('key.passphrase-missing'));
+  await assert.rejects(own.import(privateKey, { given: 'wrong' }), refused('key.passphrase-wrong'));
+  assert.deepEqual(await own.list(), []);
+  const [imported] = await own.import(privateKey, secret);
+  assert.deepEqual([imported?.what, imported?.unprotected], ['secret', undefined]);
+  const bytes = await readOwnSecretKey(own.folder, imported?.fingerprint ?? '');
+  await assert.rejects(openSecretKey(bytes), refused('key.passphrase-missing'));
+  const signer = await openSecretKey(bytes, { passphrase: () => Promise.resolve('open sesame') });
+  assert.equal(signer.keyId, imported?.fingerprint);
+  const plain = await openpgp.decryptKey({
+    privateKey: await openpgp.readPrivateKey({ binaryKey: privateKey }),
+    passphrase: 'open sesame',
+  });
+  assert.equal((await newKeyring().import(plain.write()))[0]?.unprotected, true);
+});
+
+test('a write that was cut off after the secret part leaves a key that works', async () => {
+  const own = newKeyring();
+  const made = await own.generate({ ...request, passphrase: '' });
+  await rm(join(own.folder, `${made}.pub.asc`));
+  assert.deepEqual(
+    (await own.list()).map((key) => [key.fingerprint, key.hasSecret]),
+    [[made, true]],
+  );
+  const certificate = Buffer.from(await own.exportPublic(made, true)).toString();
+  assert.match(certificate, /^-----BEGIN PGP PUBLIC KEY BLOCK-----/u);
+  await own.delete(made, 'secret');
+  assert.deepEqual(
+    (await own.list()).map((key) => [key.fingerprint, key.hasSecret]),
+    [[made, false]],
+  );
+});
+
 test('a revocation certificate of another key is refused', async () => {
   const own = newKeyring();
   const other = await own.generate({ ...request, passphrase: '' });

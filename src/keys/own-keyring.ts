@@ -62,7 +62,8 @@ export function openOwnKeyring(folder: string): KeyStore {
     },
     exportPublic: async (fingerprint, armor) => exported(await readPublic(files, fingerprint), armor),
     exportSecret: async (fingerprint, armor) => exported(await readSecretFile(files, fingerprint), armor),
-    import: (bytes) => importInto(files, bytes),
+    import: (bytes, passphrase = {}) =>
+      importInto(files, bytes, (fingerprint) => askFor(fingerprint, passphrase)),
     extend: async (fingerprint, expires, passphrase) => {
       const { armorKey, extendOpenPgpKey } = await import('./openpgp-edit.ts');
       const secret = unarmorKeys(await readSecretFile(files, fingerprint));

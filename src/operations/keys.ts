@@ -153,13 +153,14 @@ export async function exportPublicKeys(
   return concatBytes(...found);
 }
 
-/** @throws BullaError `key.malformed`, `key.none`, `key.not-found` (a revocation certificate of an unknown key) */
+/** @throws BullaError `key.malformed`, `key.none`, `key.not-found` (a revocation certificate of an unknown key), `key.passphrase-*` */
 export function importKeys(
   context: KeyContext,
   bytes: Uint8Array,
   target: KeySource,
+  passphrase: PassphraseSource = {},
 ): Promise<readonly Imported[]> {
-  return openStore(context, target).import(bytes);
+  return openStore(context, target).import(bytes, passphrase);
 }
 
 /**

@@ -40,16 +40,23 @@ export function importCommand({ terminal }: CommandContext): Command {
     .description('Take in public keys, secret keys or a revocation certificate.')
     .argument('<file>', 'key file, armored or binary; - is standard input')
     .option('--gnupg', 'into GnuPG’s keyring (default: Bulla’s own)')
+    .option(
+      '--passphrase-file <file>',
+      'passphrase of a secret key that must be protected anew to be readable',
+    )
     .addHelpText('after', '\nExample:\n  $ bulla key import release.pub.asc')
     .action(async (file: string, parsed: Parsed) => {
       const bytes =
         file === '-'
           ? await terminal.readInput(limits.keyringBytes)
           : await readBoundedFile(file, limits.keyringBytes);
-      const imported = await importKeys({ env: terminal.env }, bytes, keyringOption(parsed) ?? 'own');
-      for (const { fingerprint, what, changed } of imported) {
+      const passphrase = await passphraseSource(parsed, terminal);
+      const target = keyringOption(parsed) ?? 'own';
+      const imported = await importKeys({ env: terminal.env }, bytes, target, passphrase);
+      for (const { fingerprint, what, changed, unprotected } of imported) {
         terminal.print(fingerprint);
         terminal.note(`${wordOf[what]} ${fingerprint}: ${changed ? 'taken in' : 'here already, unchanged'}`);
+        if (unprotected) terminal.warn(`secret key ${fingerprint} has no passphrase`);
       }
     });
 }
