@@ -7,7 +7,9 @@ import type { RegistriesD, Section, Setting } from './registries-d.ts';
 /** What said so, for people: a file's scope and key, or nothing but the built-in default. */
 export type Origin =
   | { readonly kind: 'file'; readonly file: string; readonly scope: string; readonly key: string }
-  | { readonly kind: 'built-in' };
+  | { readonly kind: 'built-in' }
+  /** Named on the command line. */
+  | { readonly kind: 'argument'; readonly text: string };
 
 /** A lookaside's base URL as configured: `https://sigs.example.com`, `file:///srv/sigs/`. */
 export type LookasideBase = { readonly url: string; readonly from: Origin };
@@ -80,6 +82,7 @@ function originOf(section: Section, key: string): Origin {
 /** `lookaside of registry.example.com/ns in /etc/containers/registries.d/a.yaml`, for messages and --explain. */
 export function describeOrigin(origin: Origin): string {
   if (origin.kind === 'built-in') return 'the built-in default';
+  if (origin.kind === 'argument') return `the argument "${printable(origin.text)}"`;
   return `${origin.key} of ${printable(origin.scope)} in ${printable(origin.file)}`;
 }
 

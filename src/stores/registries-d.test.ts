@@ -115,7 +115,14 @@ test('within a section the new names win over the deprecated ones, staging over 
 
 test('without configuration: the folder of root or of the user', async () => {
   const builtIn = async (options: Partial<RegistriesDOptions>): Promise<string> =>
-    (await readRegistriesD({ dir: '/nonexistent/registries.d', env: { HOME: '/home/u v' }, uid: 0, ...options })).builtIn;
+    (
+      await readRegistriesD({
+        dir: '/nonexistent/registries.d',
+        env: { HOME: '/home/u v' },
+        uid: 0,
+        ...options,
+      })
+    ).builtIn;
   equal(await builtIn({}), 'file:///var/lib/containers/sigstore');
   equal(await builtIn({ uid: 1000 }), 'file:///home/u%20v/.local/share/containers/sigstore');
   equal(
