@@ -3,6 +3,7 @@ import type { Agent } from 'node:http';
 
 import { http, https } from '../base/node.ts';
 import { proxyFor } from './http-proxy.ts';
+import type { Watch } from './http-watch.ts';
 
 export type TlsOptions = {
   /** PEM certificates to trust besides Node's and the system's. */
@@ -17,6 +18,8 @@ export type Agents = {
   agentFor(url: URL, withCertificate: boolean): Agent;
   /** True if the system's certificates were not in use yet and now are. */
   addSystemCertificates(): boolean;
+  /** The exchanges that have not ended. */
+  readonly underWay: Set<Watch>;
   destroy(): void;
 };
 
@@ -25,6 +28,7 @@ const mostSockets = 32;
 
 export function openAgents(tls: TlsOptions, env: Readonly<Record<string, string | undefined>>): Agents {
   const open = new Map<string, Agent>();
+  const underWay = new Set<Watch>();
   let withSystem = false;
   return {
     agentFor(url, withCertificate) {
@@ -41,7 +45,10 @@ export function openAgents(tls: TlsOptions, env: Readonly<Record<string, string 
       withSystem = true;
       return true;
     },
+    underWay,
     destroy() {
+      // one whose answer nobody read would hold the process until its deadline
+      for (const watch of underWay) watch.cancel();
       for (const agent of open.values()) agent.destroy();
     },
   };

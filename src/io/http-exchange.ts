@@ -7,7 +7,7 @@ import type { Agents } from './http-agents.ts';
 import { openBody } from './http-body.ts';
 import type { HttpResponse } from './http.ts';
 import { displayUrl } from './http-url.ts';
-import { openWatch, type Watch } from './http-watch.ts';
+import { Watch } from './http-watch.ts';
 
 export type Exchange = {
   readonly method: string;
@@ -55,7 +55,7 @@ class StaleConnection extends Error {
 function send(agents: Agents, call: Exchange): Promise<HttpResponse> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>();
   const outgoing = startRequest(agents, call);
-  const watch = openWatch(call, (error) => outgoing.destroy(error));
+  const watch = new Watch(call, agents.underWay, (error) => outgoing.destroy(error));
   // a request may wait for its turn among the sockets: silence counts from when it has one
   outgoing.on('socket', () => watch.touch());
   let answered = false;

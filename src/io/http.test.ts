@@ -276,3 +276,18 @@ test('NO_PROXY is read as Go reads it', () => {
   assert.equal(proxyFor(new URL('https://a.test/'), { HTTP_PROXY: 'p:1' }), undefined);
   assert.equal(proxyFor(new URL('https://a.test/'), { https_proxy: 'p:1' }), 'http://p:1/');
 });
+
+test('disposing ends what is under way, so that nothing holds the process', async () => {
+  await using site = await serve((request, response) => {
+    if (request.url === '/answered') response.end('nobody reads this');
+  });
+  const client = openHttp();
+  await client.request({ url: new URL('/answered', site.url), maxBytes });
+  const waiting = client.request({ url: new URL('/waiting', site.url), maxBytes });
+  await client[Symbol.asyncDispose]();
+  await assert.rejects(waiting, code('http.failed'));
+  assert.deepEqual(
+    process.getActiveResourcesInfo().filter((each) => each === 'Timeout'),
+    [],
+  );
+});

@@ -164,7 +164,12 @@ async function sendAuthorized(state: State, call: Call, streamed: boolean): Prom
   const response = await sendOnce(state, call, url, shown);
   if (response.status !== 401 || streamed) return response;
   learn(state, response);
-  const again = await authorization(state, root, scopesAfter(response, call.scopes), shown);
+  const again = await authorization(state, root, scopesAfter(response, call.scopes), shown).catch(
+    (error: unknown) => {
+      response.discard();
+      throw error;
+    },
+  );
   if (again === undefined || again === shown) return response;
   response.discard();
   return sendOnce(state, call, url, again);
