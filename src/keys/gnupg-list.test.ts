@@ -18,6 +18,7 @@ const listing = [
   'uid:r::::1795350776::745654D57C93D135F34F1540CC7100770B4FFE17::Old Name <old@example.com>::::::::::0:',
   'sub:r:3072:1:89E505D24C94E811:1795350777::::::s:::D2760001240102010006055555550000:::::0:',
   `fpr:::::::::${subkey}:`,
+  'grp:::::::::1117B0F60B8DE8C9F3B3AB9A4F6C8B7A6D5E4F31:',
   'pub:r:3072:1:1111111111111111:1795350776:::u:::sc::::::::0:',
   'fpr:::::::::1111111111111111111111111111111111111111:',
   'uid:r::::1795350776::745654D57C93D135F34F1540CC7100770B4FFE16::Gone <gone@example.com>::::::::::0:',
@@ -34,7 +35,8 @@ test('gpg’s listing is read: dates, curves, cards, revoked names and keys', ()
   assert.equal(ann.hasSecret, true);
   // capital letters are the whole key's, small ones the primary key's own
   assert.equal(ann.canSign, false);
-  assert.deepEqual(ann.grips, ['958E67495A09256E7566772DC40DE97851F9AA6E']);
+  assert.deepEqual(ann.grips, ['1117B0F60B8DE8C9F3B3AB9A4F6C8B7A6D5E4F31']);
+  assert.equal(ann.hasSigningSecret, true);
   assert.deepEqual(
     ann.subkeys.map((each) => [each.fingerprint, each.algorithm, each.revoked, each.canSign, each.expires]),
     [[subkey, 'rsa3072', true, true, undefined]],

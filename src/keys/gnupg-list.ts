@@ -7,8 +7,12 @@ import { callGnupg, type Gnupg, gnupgError } from './gnupg-process.ts';
 import { gnupgSearch, matchKeys, parseKeyPattern } from './key-id.ts';
 import type { KeyInfo, SubkeyInfo } from './key-info.ts';
 
-/** A listed key with the keygrips of its parts, which name the files of its secret parts. */
-export type ListedKey = KeyInfo & { readonly grips: readonly string[] };
+export type ListedKey = KeyInfo & {
+  /** Keygrips of the parts that sign: they name the files of their secret parts. */
+  readonly grips: readonly string[];
+  /** The agent holds the secret part of one that signs. A key kept only to decrypt is no signer's. */
+  readonly hasSigningSecret: boolean;
+};
 
 /**
  * Public and secret keys, or those that `pattern` may mean. Asks the agent which secret keys it has.
@@ -33,7 +37,7 @@ export async function findGnupgSecretKeys(gnupg: Gnupg, pattern: string): Promis
   const full = await listGnupgKeys(gnupg, pattern);
   return matchKeys(
     meaning,
-    full.filter((key) => key.hasSecret),
+    full.filter((key) => key.hasSigningSecret),
   );
 }
 
@@ -88,7 +92,7 @@ export function parseColons(text: string): readonly ListedKey[] {
         break;
       }
       case 'grp':
-        key?.grips.push(field(record, 9));
+        if (key !== undefined && signs((key.subkeys.at(-1) ?? key).record)) key.grips.push(field(record, 9));
         break;
       case 'uid':
         if (key !== undefined && isOwnersName(record, key)) key.userIds.push(unescape(field(record, 9)));
@@ -107,17 +111,26 @@ function isOwnersName(record: readonly string[], key: Building): boolean {
 
 function finish(key: Building): ListedKey {
   const { record } = key;
+  const held = [record, ...key.subkeys.map((each) => each.record)].filter(isHeld);
   return {
     ...partOf(record, key.fingerprint),
     userIds: key.userIds,
-    // `+`: the agent has it; a serial number: it is on a card; `#`: only a stub
-    hasSecret: [record, ...key.subkeys.map((each) => each.record)].some(
-      (each) => !['', '#'].includes(field(each, 14)),
-    ),
+    hasSecret: held.length > 0,
+    hasSigningSecret: held.some(signs),
     source: 'gnupg',
     subkeys: key.subkeys.map((each) => partOf(each.record, each.fingerprint)),
     grips: key.grips,
   };
+}
+
+/** `+`: the agent has the secret part; a serial number: it is on a card; `#`: only a stub. */
+function isHeld(record: readonly string[]): boolean {
+  return !['', '#'].includes(field(record, 14));
+}
+
+/** Small letters speak of the part itself, capital ones of the whole key. */
+function signs(record: readonly string[]): boolean {
+  return field(record, 11).includes('s');
 }
 
 function partOf(record: readonly string[], fingerprint: string): SubkeyInfo {
@@ -128,7 +141,7 @@ function partOf(record: readonly string[], fingerprint: string): SubkeyInfo {
     created: dateOf(field(record, 5)),
     ...(expires !== '' && { expires: dateOf(expires) }),
     revoked: field(record, 1) === 'r',
-    canSign: field(record, 11).includes('s'),
+    canSign: signs(record),
   };
 }
 

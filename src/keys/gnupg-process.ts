@@ -51,40 +51,50 @@ export function hasKeyring(gnupg: Gnupg): boolean {
   return ['pubring.kbx', 'pubring.gpg', 'public-keys.d'].some((each) => existsSync(join(gnupg.home, each)));
 }
 
+const always = [
+  '--no-tty',
+  // it takes a lock and walks the web of trust, which decides nothing here
+  '--no-auto-check-trustdb',
+  '--utf8-strings',
+  '--display-charset',
+  'utf-8',
+  '--status-fd',
+  '2',
+] as const;
+
 /**
  * Runs gpg to its end; a failure is a result.
- * @throws BullaError `process.not-found` and the like
+ * @throws BullaError `process.not-found` and the like; `io.not-found` where GNUPGHOME names no folder
  */
 export async function callGnupg(
   gnupg: Gnupg,
   args: readonly string[],
   call: GnupgCall = {},
 ): Promise<GnupgResult> {
+  if ((gnupg.env['GNUPGHOME'] ?? '') !== '' && !existsSync(gnupg.home)) {
+    // gpg would only complain of an agent that does not start
+    throw new BullaError('io.not-found', `GNUPGHOME names no folder: ${printable(gnupg.home)}`, {
+      hint: 'make it by: mkdir -m 700',
+    });
+  }
   const secret = call.passphrase === undefined ? [] : ['--pinentry-mode', 'loopback', '--passphrase-fd', '3'];
-  const result = await runProcess(
-    gnupg.program,
-    // auto-check-trustdb takes a lock and walks the web of trust, which decides nothing here
-    [
-      '--no-tty',
-      '--no-auto-check-trustdb',
-      '--utf8-strings',
-      '--display-charset',
-      'utf-8',
-      '--status-fd',
-      '2',
-      ...secret,
-      ...args,
-    ],
-    {
-      env: { ...gnupg.env, ...terminalOf(gnupg.env), LC_ALL: 'C' },
-      timeoutMs: patience,
-      maxBytes: limits.keyringBytes,
-      input: call.input ?? new Uint8Array(),
-      ...(call.passphrase !== undefined && { extraInput: Buffer.from(`${call.passphrase}\n`) }),
-    },
-  );
+  const result = await runProcess(gnupg.program, [...always, ...secret, ...args], {
+    env: { ...gnupg.env, ...terminalOf(gnupg.env), ...localeOf(gnupg.env) },
+    timeoutMs: patience,
+    maxBytes: limits.keyringBytes,
+    input: call.input ?? new Uint8Array(),
+    ...(call.passphrase !== undefined && { extraInput: Buffer.from(`${call.passphrase}\n`) }),
+  });
   const { statuses, log } = splitErrorOutput(result.stderr);
   return { exitCode: result.exitCode, stdout: result.stdout, statuses, log };
+}
+
+/** gpg's messages are read here, so they come in English; a pinentry keeps the user's characters. */
+function localeOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const characters = [env['LC_ALL'], env['LC_CTYPE'], env['LANG']].find(
+    (each) => each !== undefined && each !== '',
+  );
+  return { LC_ALL: undefined, LANGUAGE: undefined, LC_MESSAGES: 'C', LC_CTYPE: characters };
 }
 
 /** gpg looks for the terminal of a pinentry on its standard input, which is a pipe here. */

@@ -89,6 +89,20 @@ for (const [name, script, code] of failures) {
   });
 }
 
+test('a GNUPGHOME that names no folder is said to be so', async () => {
+  const { env, folder } = await fakeGpg('exit 0');
+  const gnupg = findGnupg({ ...env, GNUPGHOME: join(folder, 'nowhere') });
+  await assert.rejects(openGnupgSigner(gnupg, key).sign(utf8('payload')), refused('io.not-found'));
+});
+
+test('gpg speaks English whatever the user’s language, and a pinentry knows the user’s characters', async () => {
+  const script = `echo "$LC_ALL/$LC_MESSAGES/$LC_CTYPE/$LANGUAGE" > "\${0%/bin/gpg}/locale"; ${onePass}; ${created}`;
+  const { gnupg, folder } = await fakeGpg(script);
+  const german = { ...gnupg, env: { ...gnupg.env, LC_ALL: 'de_DE.UTF-8', LANGUAGE: 'de' } };
+  await openGnupgSigner(german, key).sign(utf8('payload'));
+  assert.equal(await readFile(join(folder, 'locale'), 'utf8'), '/C/de_DE.UTF-8/\n');
+});
+
 test('gpg is not started, and no home is made, where the home has no keyring', async () => {
   const { gnupg, folder, env } = await fakeGpg('exit 2');
   assert.equal(gnupg.home, join(folder, '.gnupg'));
