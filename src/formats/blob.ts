@@ -108,10 +108,12 @@ function stringOf(value: JsonValue | undefined): string {
 export function encodeSignatureBlob(signature: Signature): Uint8Array {
   const bytes = signature.format === 'simple' ? signature.blob : encodeSigstoreJson(signature);
   const readBack = parseSignatureBlob(bytes);
-  if (readBack.format !== signature.format) {
+  // a simple blob that is read as typed is another one than was given
+  const same = signature.format === 'simple' ? bytes[0] !== 0 : readBack.format === signature.format;
+  if (!same) {
     throw new BullaError(
       'signature.unrecognized',
-      `the ${signature.format} signature would be read as another format`,
+      `the ${signature.format} signature would be read as another one`,
     );
   }
   return bytes;
