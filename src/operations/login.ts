@@ -38,7 +38,8 @@ export function parseLoginTarget(text: string): Target {
   const key = (url ?? text).replace(/\/+$/, '');
   const host = key.split('/', 1)[0] ?? '';
   const valid = /^(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::[0-9]{1,5})?$/.test(host);
-  if (valid && /^[^\s:@]*(?::[0-9]+)?(?:\/[a-z0-9._/-]+)?$|^\[/.test(key)) return { key, host };
+  const path = key.slice(host.length);
+  if (valid && /^(?:\/[a-z0-9._/-]+)?$/.test(path)) return { key, host };
   throw new BullaError('usage.invalid', `"${printable(text)}" is not a registry`, {
     hint: 'a registry is a host, host:port or host/namespace',
   });

@@ -1,7 +1,7 @@
 /** Which credentials a repository has: the most specific key of the first file that has one. */
 import { BullaError } from '../base/errors.ts';
 import { exists } from '../io/files.ts';
-import { type AuthFile, authFilePaths, namedAuthFile, readAuthFile } from './auth-file.ts';
+import { type AuthFile, authFilePaths, readAuthFile } from './auth-file.ts';
 import { askHelper } from './credential-helper.ts';
 import { type Credentials, noCredentials } from './credentials.ts';
 import type { SystemEnvironment } from './environment.ts';
@@ -46,10 +46,10 @@ async function findInFiles(
   host: string,
   { environment, authFile }: FindOptions,
 ): Promise<FoundCredentials | undefined> {
-  const named = namedAuthFile(environment, authFile);
-  if (named !== undefined && !(await exists(named))) {
-    throw new BullaError('auth-file.not-found', `there is no credentials file ${named}`, {
-      hint: 'correct --authfile or REGISTRY_AUTH_FILE, or make it with bulla login --authfile',
+  // as podman has it: a flag that names no file is a mistake, a variable may name one that is yet to be
+  if (authFile !== undefined && !(await exists(authFile))) {
+    throw new BullaError('auth-file.not-found', `there is no credentials file ${authFile}`, {
+      hint: 'correct --authfile, or make the file with bulla login --authfile',
     });
   }
   for (const where of authFilePaths(environment, authFile)) {
