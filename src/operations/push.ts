@@ -14,8 +14,8 @@ export type PushRequest = CopyOptions & { readonly source: ImageName; readonly d
 export async function push(request: PushRequest, world: World): Promise<CopyReceipt> {
   const { source, destination } = request;
   refuseUnsupported(source);
-  await using image = await openImage(source, { docker: world.registries });
-  await using sink = await openSink(destination, { docker: world.registries });
+  await using image = await openImage(source, world);
+  await using sink = await openSink(destination, world);
   const receipt = await copyImage(image, sink, request);
   if (source.transport === 'dir' && (await hasSignatures(source.path))) {
     world.warn(
