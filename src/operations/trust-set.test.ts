@@ -148,6 +148,22 @@ test('a missing file is made only when asked for, or to hold a default', async (
   assert.deepEqual(content(other), { default: [{ type: 'insecureAcceptAnything' }] });
 });
 
+test('without any policy, the user’s own is made when asked for', async () => {
+  const home = join(folder, 'home');
+  const unnamed: SetTrustRequest = {
+    environment: { ...environment, home },
+    cwd: folder,
+    target: { name: 'r.x/a' },
+    type: 'reject',
+    keyFiles: [],
+  };
+  await assert.rejects(setTrust(unnamed), (error) => isBullaError(error, 'policy.not-found'));
+  const { file, created } = await setTrust({ ...unnamed, create: true });
+  assert.equal(file, join(home, '.config/containers/policy.json'));
+  assert.ok(created);
+  assert.equal((await setTrust(unnamed)).created, false);
+});
+
 test('mode and symbolic links are kept', async () => {
   const file = newFile(rejecting);
   rmSync(file);

@@ -1,14 +1,14 @@
 /** `trust set`: one scope's requirements, written so that no other edit and no comment of layout is lost. */
 import { realpath, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import { bytesEqual, textOf, utf8 } from '../base/bytes.ts';
-import { BullaError } from '../base/errors.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { crypto } from '../base/node.ts';
-import { createFile, exists, fileError, readBoundedFile, replaceFile } from '../io/files.ts';
+import { createFile, exists, fileError, makeFolder, readBoundedFile, replaceFile } from '../io/files.ts';
 import { parseKeyring } from '../keys/openpgp/keyring.ts';
-import type { SystemEnvironment } from '../registry/environment.ts';
+import { configHome, type SystemEnvironment } from '../registry/environment.ts';
 import { unreachableScope } from '../trust/docker-scope.ts';
 import {
   editPolicy,
@@ -46,7 +46,7 @@ export type SetTrustRequest = {
   /** One requirement with all key files instead: any one of the keys suffices. */
   readonly anyOf?: boolean;
   readonly identity?: IdentityJson;
-  /** Makes the file, its default reject, where there is none. */
+  /** Makes the file, its default reject, where there is none: the one named, else the user's own. */
   readonly create?: boolean;
 };
 
@@ -73,10 +73,27 @@ export async function setTrust(request: SetTrustRequest): Promise<TrustSet> {
   });
 }
 
-async function fileToEdit({ file, environment, cwd }: SetTrustRequest): Promise<string> {
-  const path = resolve(cwd, file ?? (await findPolicy(environment)));
+async function fileToEdit(request: SetTrustRequest): Promise<string> {
+  const path = resolve(request.cwd, request.file ?? (await searchedFile(request)));
   // renaming over a link would cut it: the file behind it is edited
   return (await exists(path)) ? await realpath(path) : path;
+}
+
+/** The policy that counts; where none does and one may be made, the user's own. */
+async function searchedFile({ environment, create }: SetTrustRequest): Promise<string> {
+  try {
+    return await findPolicy(environment);
+  } catch (error) {
+    if (!isBullaError(error, 'policy.not-found')) throw error;
+    const folder = join(configHome(environment), 'containers');
+    const own = join(folder, 'policy.json');
+    if (create !== true) {
+      const hint = `name one with --policy, or add --create: it makes ${own}, its default reject`;
+      throw new BullaError('policy.not-found', error.message, { hint });
+    }
+    await makeFolder(folder);
+    return own;
+  }
 }
 
 async function replacePolicy(file: string, edit: PolicyEdit): Promise<Omit<EditedPolicy, 'text'>> {

@@ -3,10 +3,9 @@ import { Command } from 'commander';
 
 import { printable } from '../../base/bytes.ts';
 import { checkTrust } from '../../operations/trust.ts';
-import { systemEnvironment } from '../../registry/environment.ts';
 import type { CommandContext } from '../command.ts';
 import { flagOption, type Parsed } from '../options.ts';
-import { policyFileOption, withPolicyFile } from './trust-options.ts';
+import { environmentOf, policyFileOption, withPolicyFile } from './trust-options.ts';
 
 export function checkCommand(context: CommandContext): Command {
   const { terminal } = context;
@@ -18,7 +17,7 @@ export function checkCommand(context: CommandContext): Command {
   return withPolicyFile(command).action(async (parsed: Parsed) => {
     const file = policyFileOption(parsed);
     const { file: checked, warnings } = await checkTrust({
-      environment: { ...systemEnvironment(), env: terminal.env },
+      environment: environmentOf(terminal),
       now: new Date(),
       ...(file !== undefined && { file }),
     });

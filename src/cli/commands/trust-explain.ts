@@ -10,10 +10,10 @@ import {
   explainTrust,
   type TrustExplanation,
 } from '../../operations/trust.ts';
-import { systemEnvironment } from '../../registry/environment.ts';
 import type { CommandContext } from '../command.ts';
 import { flagOption, type Parsed, textOption } from '../options.ts';
 import {
+  environmentOf,
   policyFileOption,
   registriesFolderOption,
   withPolicyFile,
@@ -33,7 +33,7 @@ export function explainCommand({ terminal }: CommandContext): Command {
     const registriesD = registriesFolderOption(parsed);
     const explained = await explainTrust({
       image: parseImageName(image),
-      environment: { ...systemEnvironment(), env: terminal.env },
+      environment: environmentOf(terminal),
       now: new Date(),
       ...(as !== undefined && { as: parseReference(as) }),
       ...(file !== undefined && { file }),

@@ -2,7 +2,9 @@
 import { type Command, Option } from 'commander';
 
 import { BullaError } from '../../base/errors.ts';
+import { type SystemEnvironment, systemEnvironment } from '../../registry/environment.ts';
 import { type Parsed, policyOption, textOption } from '../options.ts';
+import type { Terminal } from '../terminal.ts';
 
 /** The flags that name the policy file; podman 5 calls it --policypath. */
 export function withPolicyFile(command: Command): Command {
@@ -31,4 +33,10 @@ export function withRegistriesFolder(command: Command): Command {
 
 export function registriesFolderOption(parsed: Parsed): string | undefined {
   return textOption(parsed, 'registries.d') ?? textOption(parsed, 'registrypath');
+}
+
+/** Where configuration is searched, as the terminal's environment has it. */
+export function environmentOf({ env }: Terminal): SystemEnvironment {
+  const system = systemEnvironment();
+  return { ...system, env, home: env['HOME'] ?? system.home };
 }

@@ -3,10 +3,9 @@ import { Command } from 'commander';
 
 import { BullaError } from '../../base/errors.ts';
 import { type IdentityJson, setTrust, type TrustType, trustTypes } from '../../operations/trust.ts';
-import { systemEnvironment } from '../../registry/environment.ts';
 import type { CommandContext } from '../command.ts';
 import { collect, flagOption, listOption, type Parsed, textOption } from '../options.ts';
-import { policyFileOption, withPolicyFile } from './trust-options.ts';
+import { environmentOf, policyFileOption, withPolicyFile } from './trust-options.ts';
 
 export function setCommand({ terminal }: CommandContext): Command {
   const command = new Command('set')
@@ -27,8 +26,8 @@ export function setCommand({ terminal }: CommandContext): Command {
     const file = policyFileOption(parsed);
     const identity = identityOption(textOption(parsed, 'identity'));
     const transport = textOption(parsed, 'transport');
-    const set = await setTrust({
-      environment: { ...systemEnvironment(), env: terminal.env },
+    await setTrust({
+      environment: environmentOf(terminal),
       cwd: terminal.cwd,
       target: scope === 'default' ? scope : { name: scope, ...(transport !== undefined && { transport }) },
       type: typeOption(textOption(parsed, 'type') ?? ''),
@@ -38,8 +37,6 @@ export function setCommand({ terminal }: CommandContext): Command {
       ...(file !== undefined && { file }),
       ...(identity !== undefined && { identity }),
     });
-    const what = scope === 'default' ? 'the default' : `${set.transport} scope ${scope}`;
-    terminal.note(`${set.created ? 'created' : set.replaced ? 'replaced' : 'added'} ${what} in ${set.file}`);
   });
 }
 

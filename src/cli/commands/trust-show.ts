@@ -3,10 +3,10 @@ import { Command } from 'commander';
 
 import { printable, utf8 } from '../../base/bytes.ts';
 import { showTrust, type TrustRow } from '../../operations/trust.ts';
-import { systemEnvironment } from '../../registry/environment.ts';
 import type { CommandContext } from '../command.ts';
 import { flagOption, type Parsed } from '../options.ts';
 import {
+  environmentOf,
   policyFileOption,
   registriesFolderOption,
   withPolicyFile,
@@ -25,7 +25,7 @@ export function showCommand({ terminal }: CommandContext): Command {
     const file = policyFileOption(parsed);
     const registriesD = registriesFolderOption(parsed);
     const shown = await showTrust({
-      environment: { ...systemEnvironment(), env: terminal.env },
+      environment: environmentOf(terminal),
       ...(file !== undefined && { file }),
       ...(registriesD !== undefined && { registriesD }),
     });
