@@ -80,16 +80,21 @@ type Judging = {
 
 async function judge(requirement: Requirement, judging: Judging): Promise<RequirementVerdict> {
   const { type } = requirement;
-  const place = whereIs(judging.policy, requirement.source);
+  // only a refusal pays for finding its line in the text
+  const place = (): string => whereIs(judging.policy, requirement.source);
   switch (requirement.type) {
     case 'insecureAcceptAnything':
       return { type, accepted: true, signatures: [] };
     case 'reject':
-      return refused(type, 'trust.rejected', `the policy rejects it (${place})`);
+      return refused(type, 'trust.rejected', `the policy rejects it (${place()})`);
     case 'signedBaseLayer':
-      return refused(type, 'trust.rejected', `signedBaseLayer accepts nothing, here as in podman (${place})`);
+      return refused(
+        type,
+        'trust.rejected',
+        `signedBaseLayer accepts nothing, here as in podman (${place()})`,
+      );
     case 'sigstoreSigned':
-      throw new BullaError('trust.not-evaluated', `${place}: sigstoreSigned cannot be judged yet`, {
+      throw new BullaError('trust.not-evaluated', `${place()}: sigstoreSigned cannot be judged yet`, {
         hint: 'use signedBy with GPG keys for this scope',
       });
     case 'signedBy':
@@ -100,7 +105,7 @@ async function judge(requirement: Requirement, judging: Judging): Promise<Requir
 async function judgeSignedBy(
   requirement: SignedBy,
   { policy, subject, context, signatures }: Judging,
-  place: string,
+  place: () => string,
 ): Promise<RequirementVerdict> {
   const all = await signatures();
   // without a signature there is nothing to judge, and the keys are not looked at (as containers/image)
@@ -108,7 +113,7 @@ async function judgeSignedBy(
     return concludeSignedBy(all.map(ofAnotherKind));
   }
   if (requirement.keyType !== 'GPGKeys') {
-    const why = `the key type ${requirement.keyType} accepts nothing, here as in podman: write GPGKeys (${place})`;
+    const why = `the key type ${requirement.keyType} accepts nothing, here as in podman: write GPGKeys (${place()})`;
     return refused(requirement.type, 'trust.not-accepted', why);
   }
   const keyring = await keyringOf(policy, requirement, context.keyring);
