@@ -61,7 +61,10 @@ async function buildProgram(name: string | undefined, context: CommandContext): 
 function prepare(command: Command, terminal: Terminal): void {
   command.exitOverride().configureOutput({
     writeOut: (text) => terminal.write(Buffer.from(text)),
-    writeErr: () => undefined,
+    // commander's own error lines are ours to print; its help, where a subcommand is missing, is not an error line
+    writeErr: (text) => {
+      if (text.startsWith('Usage:')) terminal.note(text.trimEnd());
+    },
   });
   command.allowExcessArguments(false);
   if (command.commands.length === 0) addShared(command);
@@ -84,6 +87,7 @@ function ended(error: unknown, terminal: Terminal): number {
   if (error instanceof CommanderError) {
     // help and version are printed already, and asked for
     if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.help') return 2;
     const usage = new BullaError('usage.invalid', error.message.replace(/^error: /, ''), {
       hint: '`bulla --help` and `bulla COMMAND --help` tell how',
     });

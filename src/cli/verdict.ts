@@ -60,22 +60,26 @@ export function scopeText(scope: Verdict['scope']): string {
 }
 
 function requirementLines(requirement: RequirementVerdict, explain: boolean): readonly string[] {
-  const accepted = requirement.signatures.find((each) => each.accepted);
-  const shown = explain ? requirement.signatures : [];
-  const lines = shown.map((each) => `    ${signatureLine(each)}`);
+  const { type, signatures } = requirement;
+  const all = signatures.map((each) => `    ${signatureLine(each)}`);
   if (!requirement.accepted) {
-    return [
-      `  ${requirement.type}: ${printable(requirement.message ?? '', 2000)} [${requirement.code ?? ''}]`,
-      ...lines,
-    ];
+    const [only, another] = signatures;
+    const { code = '', message = '' } = only !== undefined && another === undefined ? only : requirement;
+    const what =
+      another === undefined
+        ? printable(message, 2000)
+        : `none of ${signatures.length} signatures is accepted`;
+    return [`  ${type}: ${what} [${code}]`, ...(another !== undefined || explain ? all : [])];
   }
-  const by = accepted === undefined ? '' : `: ${signatureLine(accepted)}`;
-  return [`  ${requirement.type}${explain ? ': holds' : by}`, ...lines];
+  const accepted = signatures.find((each) => each.accepted);
+  if (explain && signatures.length > 0) return [`  ${type}: holds`, ...all];
+  return [accepted === undefined ? `  ${type}` : `  ${type}: ${signatureLine(accepted)}`];
 }
 
 function signatureLine(signature: SignatureVerdict): string {
   const key = signature.key === undefined ? '' : `by ${signature.key} `;
   const identity = signature.identity === undefined ? '' : `for ${printable(signature.identity)} `;
-  const why = signature.accepted ? 'accepted' : `${printable(signature.message, 1000)} [${signature.code}]`;
-  return `${key}${identity}(${printable(signature.store, 500)}): ${why}`;
+  const where = printable(signature.store, 500);
+  if (signature.accepted) return `${key}${identity}(${where})`;
+  return `${where}: ${printable(signature.message, 1000)} [${signature.code}]`;
 }

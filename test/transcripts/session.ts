@@ -6,7 +6,7 @@
  *     accepted docker://registry.example.com/ns/app:1 …
  *     [exit 1]
  *
- * `$ ` starts a command for bash (a trailing backslash continues it); the lines after it are its
+ * `$ ` starts a command for bash (a trailing backslash continues it, and so does a line that starts with `> `); the lines after it are its
  * stdout and stderr, in which `…` stands for any text of a line and a line that is only `…` for any
  * number of lines; `[exit N]` is its exit code where that is not 0; `#` lines are remarks.
  * `registry.example.com` stands for the embedded registry that each session gets. `layout/` is a small
@@ -44,6 +44,8 @@ export function parseSession(text: string): readonly Command[] {
       let command = line.slice(2);
       const start = index + 1;
       while (command.endsWith('\\')) command = `${command}\n${lines[(index += 1)] ?? ''}`;
+      while (lines[index + 1]?.startsWith('> ') === true)
+        command = `${command}\n${lines[(index += 1)]?.slice(2) ?? ''}`;
       commands.push({ line: start, text: command, output: [], exit: 0 });
     } else if (last !== undefined && exit !== null) last.exit = Number(exit[1]);
     else if (last !== undefined && !line.startsWith('#')) last.output.push(line);

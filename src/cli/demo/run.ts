@@ -28,9 +28,12 @@ async function runStep(step: Step, stage: Stage, context: CommandContext): Promi
   const argv = step.argv ?? [];
   terminal.print(`   $ bulla ${argv.map(quoted).join(' ')}`);
   if (step.today !== undefined) terminal.print(`   (today: ${step.today})`);
-  const reached = await context.run(argv, indented(terminal, stage));
+  const printed: string[] = [];
+  const reached = await context.run(argv, indented(terminal, stage, printed));
   if (step.verdict === true) {
-    terminal.print(`   ${reached === 0 ? 'accepted' : 'refused'} (exit ${reached})`);
+    // the verdict’s first line names the image, the next one the reason
+    const reason = printed[1]?.trim() ?? 'no reason was given';
+    terminal.print(`   ${reached === 0 ? 'accepted' : 'refused'}, exit ${reached}, ${reason}`);
   }
   if (reached !== step.expect)
     terminal.print(`   THIS STEP FAILED: exit ${reached}, expected ${step.expect}`);
@@ -42,7 +45,7 @@ function quoted(word: string): string {
 }
 
 /** The same terminal, indented, with a world of its own: nothing of the user's is read or written. */
-function indented(terminal: Terminal, { folder }: Stage): Terminal {
+function indented(terminal: Terminal, { folder }: Stage, printed: string[]): Terminal {
   const indent = (text: string): string => text.replace(/^(?=.)/gm, '   ');
   const print = (line: string): void => terminal.print(indent(line));
   return {
@@ -55,7 +58,10 @@ function indented(terminal: Terminal, { folder }: Stage): Terminal {
     },
     cwd: folder,
     interactive: false,
-    print,
+    print: (line) => {
+      printed.push(line);
+      print(line);
+    },
     write: (bytes) => print(Buffer.from(bytes).toString('utf8').trimEnd()),
     printJson: (value) => print(JSON.stringify(value, undefined, 2)),
     note: (line) => print(line),
@@ -84,18 +90,16 @@ async function act(what: Act, { folder }: Stage): Promise<readonly string[]> {
 
 async function storedSignatures(store: string): Promise<readonly string[]> {
   const entries = await readdir(store, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile());
-  return files.map((entry) => join(entry.parentPath, entry.name).slice(store.length - 'staging'.length));
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
 /** Turns one bit near the end of the published signature; twice brings it back. */
 async function turnBit(store: string): Promise<string> {
-  const [name] = await storedSignatures(store);
-  if (name === undefined) throw new Error('the demo found no published signature');
-  const path = join(store, name.split('/').slice(1).join('/'));
+  const [path] = await storedSignatures(store);
+  if (path === undefined) throw new Error('the demo found no published signature');
   const bytes = await readFile(path);
   const at = bytes.length - 8;
   bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
   await writeFile(path, bytes);
-  return name;
+  return path;
 }
