@@ -1,5 +1,4 @@
 /** `trust`: show, set, check and explain policy.json. Each verb has its file; this is their door. */
-export { findPolicy, readPolicyText } from './policy-file.ts';
 export { checkTrust, type CheckedTrust, type CheckTrustRequest } from './trust-check.ts';
 export {
   type ExplainedKey,

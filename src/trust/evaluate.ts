@@ -15,7 +15,7 @@ import { selectRequirements } from './scopes.ts';
 import { concludeSignedBy, judgeSignature, ofAnotherKind } from './signed-by.ts';
 import type { RequirementVerdict, SignatureVerdict, StoredLike, Subject, Verdict } from './verdict.ts';
 
-export type { RequirementVerdict, SignatureVerdict, StoredLike, Subject, Verdict } from './verdict.ts';
+export type { Subject, Verdict } from './verdict.ts';
 
 export type EvaluateContext = {
   /** Keys and signatures are judged as of this moment. */
@@ -64,11 +64,6 @@ export async function evaluateKeys(keyring: Keyring, subject: Subject, now: Date
   }
   const requirement = concludeSignedBy(verdicts);
   return { accepted: requirement.accepted, scope: null, requirements: [requirement] };
-}
-
-/** The verdict where nobody judges (--insecure-policy). */
-export function acceptAnything(): Verdict {
-  return { accepted: true, scope: null, requirements: [] };
 }
 
 type Judging = {

@@ -6,7 +6,6 @@ import { parseReference } from '../base/reference.ts';
 import { parsePolicy } from './policy.ts';
 import {
   archiveScopes,
-  atomicScopes,
   daemonScopes,
   dockerScopes,
   listCandidates,
@@ -35,7 +34,6 @@ test('docker: reference, repository, parents, host with port, wildcards', () => 
     namespaces: ['docker.io/library/busybox', 'docker.io/library', 'docker.io', '*.io'],
   });
   assert.deepEqual(dockerScopes(parseReference('localhost/a:1')).namespaces, ['localhost/a', 'localhost']);
-  assert.deepEqual(atomicScopes(parseReference('h.x/n/s:1')), dockerScopes(parseReference('h.x/n/s:1')));
 });
 
 test('docker with --as: a name without tag, and one with tag and digest', () => {

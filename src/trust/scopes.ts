@@ -63,9 +63,6 @@ export function dockerScopes(reference: Reference): ScopeNames {
   };
 }
 
-/** atomic: as docker. */
-export const atomicScopes: (reference: Reference) => ScopeNames = dockerScopes;
-
 /** docker-daemon: a named image as docker, one named by its ID only by the empty scope. */
 export function daemonScopes(image: Reference | Digest): ScopeNames {
   return typeof image === 'string' ? archiveScopes() : dockerScopes(image);
