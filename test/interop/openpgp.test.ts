@@ -12,6 +12,7 @@ import { parseKeyring } from '../../src/keys/openpgp/keyring.ts';
 import { openSecretKey } from '../../src/keys/openpgp/sign.ts';
 import { verifySignedMessage } from '../../src/keys/openpgp/verify.ts';
 import { openpgpCases } from '../support/openpgp-cases.ts';
+import * as forge from '../support/openpgp-forge.ts';
 import { type Bench, findPeer, needs, openBench, peerVersion } from '../support/peers.ts';
 
 const manifest = utf8('{"schemaVersion":2}');
@@ -50,7 +51,10 @@ test('skopeo gives the verdicts that the cases say', needs('skopeo', 'gpg'), asy
     for (let next = cases.shift(); next !== undefined; next = cases.shift()) {
       const [number, { name, blob, keyring, verdict, peer }] = next;
       const expected = peer ?? (verdict === 'accepted' ? 'accepted' : 'refused');
-      const theirs = await skopeo(bench, `case-${number}`, blob, keyring);
+      const ask = (): Promise<Verdict> => skopeo(bench, `case-${number}`, blob, keyring);
+      let theirs = await ask();
+      // on a busy machine gpg fails now and then for reasons of its own, which reads as a refusal
+      if (theirs === 'refused' && expected === 'accepted') theirs = await ask();
       if (theirs !== expected) wrong.push(`${name}: ${theirs}, expected ${expected}`);
     }
   };
@@ -163,6 +167,17 @@ for (const program of ['gpg', 'gpg-host'] as const) {
             (error) => isBullaError(error, 'key.passphrase-wrong'),
           );
         }
+      }
+    });
+
+    test('it opens the same protected keys as Bulla', needs(program), async () => {
+      await using bench = await openBench();
+      const gpg = gpgIn(bench, program, 'correct horse');
+      for (const how of forge.protections) {
+        const key = forge.edKey();
+        await gpg.run(['--import'], forge.protectedKey(key, 'correct horse', how));
+        const signed = await gpg.output(['--local-user', key.publicKey.fingerprint, '--sign'], payload);
+        assert.equal(ours(signed, forge.certificate(key)), 'accepted', JSON.stringify(how));
       }
     });
 

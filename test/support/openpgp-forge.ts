@@ -2,7 +2,7 @@
  * OpenPGP keys and messages made packet by packet, wrong ones too: gpg and OpenPGP.js make only
  * right ones. `openpgp-cases.ts` stages them; skopeo and gpg are asked about the same bytes.
  */
-import { generateKeyPairSync } from 'node:crypto';
+import { createCipheriv, createHash, generateKeyPairSync } from 'node:crypto';
 
 import { concatBytes, utf8 } from '../../src/base/bytes.ts';
 import { Cursor } from '../../src/keys/openpgp/cursor.ts';
@@ -186,3 +186,59 @@ export function message(
   const made = encodePacket(2, signature(key, [content], options));
   return concatBytes(onePass(key, { type, hash }), literal(content, options.mode), made);
 }
+
+/** How a forged secret key is protected; numbers of RFC 9580 sections 3.7.1, 9.3 and 9.5. */
+export type ForgedProtection = {
+  readonly usage: 254 | 255;
+  readonly cipher: 2 | 7 | 8 | 9;
+  readonly specifier: 0 | 1 | 3;
+  readonly hash: 2 | 8 | 10;
+};
+
+const ciphers = {
+  2: { name: 'des-ede3-cfb', key: 24, block: 8 },
+  7: { name: 'aes-128-cfb', key: 16, block: 16 },
+  8: { name: 'aes-192-cfb', key: 24, block: 16 },
+  9: { name: 'aes-256-cfb', key: 32, block: 16 },
+} as const;
+const hashNames = { 2: 'sha1', 8: 'sha256', 10: 'sha512' } as const;
+
+/** An Ed25519 key's transferable secret key, protected in ways that gpg reads and no longer writes. */
+export function protectedKey(key: ForgedKey, passphrase: string, how: ForgedProtection): Uint8Array {
+  const seed = Buffer.from(String(key.privateKey.export({ format: 'jwk' })['d']), 'base64url');
+  const secret = encodeMpi(seed);
+  const { name, key: keyLength, block } = ciphers[how.cipher];
+  const salt = how.specifier === 0 ? octets() : octets(1, 2, 3, 4, 5, 6, 7, 8);
+  // coded count 0x60: 65,536 octets
+  const salted = concatBytes(salt, utf8(passphrase));
+  const times = how.specifier === 3 ? Math.ceil(65_536 / salted.length) : 1;
+  const input = concatBytes(...Array<Uint8Array>(times).fill(salted)).subarray(
+    0,
+    how.specifier === 3 ? 65_536 : undefined,
+  );
+  const hashed = [0, 1].map((zeros) =>
+    createHash(hashNames[how.hash]).update(new Uint8Array(zeros)).update(input).digest(),
+  );
+  const cipher = createCipheriv(
+    name,
+    concatBytes(...hashed).subarray(0, keyLength),
+    new Uint8Array(block).fill(9),
+  );
+  const sum = secret.reduce((total, byte) => total + byte, 0);
+  const proof = how.usage === 254 ? createHash('sha1').update(secret).digest() : encodeNumber(sum, 2);
+  const encrypted = concatBytes(cipher.update(concatBytes(secret, proof)), cipher.final());
+  const head = octets(how.usage, how.cipher, how.specifier, how.hash);
+  const count = how.specifier === 3 ? octets(0x60) : octets();
+  const body = concatBytes(key.body, head, salt, count, new Uint8Array(block).fill(9), encrypted);
+  const rest = certificate(key).subarray(encodePacket(6, key.body).length);
+  return concatBytes(encodePacket(5, body), rest);
+}
+
+/** Every protection that Bulla opens, each part at least once. */
+export const protections: readonly ForgedProtection[] = [
+  { usage: 254, cipher: 9, specifier: 3, hash: 2 },
+  { usage: 254, cipher: 7, specifier: 3, hash: 8 },
+  { usage: 255, cipher: 8, specifier: 1, hash: 10 },
+  { usage: 254, cipher: 2, specifier: 3, hash: 2 },
+  { usage: 255, cipher: 9, specifier: 0, hash: 2 },
+];

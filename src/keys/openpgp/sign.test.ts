@@ -96,6 +96,21 @@ test('a passphrase is asked only where one is needed, and must be right', async 
   await openSecretKey(plain, { passphrase: () => Promise.reject(new Error('asked')) });
 });
 
+for (const how of forge.protections) {
+  const { usage, cipher, specifier, hash } = how;
+  test(`protection ${usage} with cipher ${cipher}, S2K ${specifier} and hash ${hash} opens`, async () => {
+    const key = forge.edKey();
+    const secret = forge.protectedKey(key, 'correct horse', how);
+    await using signer = await openSecretKey(secret, { passphrase: () => Promise.resolve('correct horse') });
+    const ring = parseKeyring(forge.certificate(key));
+    assert.ok(verifySignedMessage(await signer.sign(content), ring, new Date()).ok);
+    await assert.rejects(
+      openSecretKey(secret, { passphrase: () => Promise.resolve('correct horsf') }),
+      refused('key.passphrase-wrong'),
+    );
+  });
+}
+
 test('AEAD protection is refused with a hint', async () => {
   const { secret } = await generate({ passphrase: 'x', config: { aeadProtect: true } });
   await assert.rejects(
