@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { utf8 } from '../src/base/bytes.ts';
 import { mediaTypes } from '../src/base/descriptor.ts';
 import { type Digest, digestOf } from '../src/base/digest.ts';
-import { isBullaError } from '../src/base/errors.ts';
+import { type ErrorCode, isBullaError } from '../src/base/errors.ts';
 import { parseImageName } from '../src/base/image-name.ts';
 import { parseReference } from '../src/base/reference.ts';
 import { generateKey } from '../src/operations/keys.ts';
@@ -244,8 +244,9 @@ test('a dry run signs and stores nothing', async () => {
   assert.deepEqual(stored, []);
 });
 
+const refused = (code: ErrorCode) => (error: unknown) => isBullaError(error, code);
+
 test('no key, a name-only identity, no image: refused before anything is stored', async () => {
-  const refused = (code: Parameters<typeof isBullaError>[1]) => (error: unknown) => isBullaError(error, code);
   await assert.rejects(sign({ image: image('many/app:1'), signers: [] }, world), refused('usage.invalid'));
   const identities = [parseReference('registry.example.com/app')];
   await assert.rejects(

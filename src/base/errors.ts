@@ -118,11 +118,6 @@ export type ErrorCode = keyof typeof exitCodes;
 /** All codes with their exit code, for documentation and tests. */
 export const errorCodes: Readonly<Record<ErrorCode, ExitCode>> = exitCodes;
 
-/** Tells whether a text is one of Bulla's error codes. */
-export function isErrorCode(text: string): text is ErrorCode {
-  return Object.hasOwn(exitCodes, text);
-}
-
 /**
  * The one error class: a stable code, a one-line message (what and why), and where a human can
  * act a hint (what to do). Messages and hints never carry secrets, tokens or URL queries.

@@ -5,6 +5,8 @@
  * - no stack without --debug; nothing but errors and warnings on stderr under --quiet;
  * - text from outside is made printable before it is shown.
  */
+import { styleText } from 'node:util';
+
 import { BullaError } from '../base/errors.ts';
 import { printable } from '../base/bytes.ts';
 
@@ -18,6 +20,8 @@ export type Terminal = {
   debug: boolean;
   /** One line of result on stdout. */
   print(line: string): void;
+  /** A word coloured for stdout, where that is a terminal and NO_COLOR is not set. */
+  paint(word: string, colour: 'green' | 'red'): string;
   /** Bytes of result on stdout, as they are. */
   write(bytes: Uint8Array): void;
   /** One JSON document on stdout. */
@@ -48,6 +52,7 @@ export function openTerminal(): Terminal {
     quiet: false,
     debug: false,
     print: (line) => void process.stdout.write(`${line}\n`),
+    paint: (word, colour) => styleText(colour, word, { stream: process.stdout }),
     write: (bytes) => void process.stdout.write(bytes),
     printJson: (value) => void process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`),
     note: (line) => {

@@ -1,6 +1,7 @@
 /** A verdict as lines for people and as JSON for machines (docs/reference/verdict.md). */
 import { printable } from '../base/bytes.ts';
 import type { ImageVerdict, InstanceVerdict } from '../operations/verify.ts';
+import type { Terminal } from './terminal.ts';
 import type { RequirementVerdict, SignatureVerdict, Verdict } from '../trust/verdict.ts';
 
 /** `verify --json`, one element. */
@@ -20,9 +21,13 @@ export function verdictJson(verdict: ImageVerdict): unknown {
 }
 
 /** First line: `accepted` or `refused`, image, digest. What follows says why. */
-export function verdictLines(verdict: ImageVerdict, explain: boolean): readonly string[] {
+export function verdictLines(
+  verdict: ImageVerdict,
+  explain: boolean,
+  paint: Terminal['paint'],
+): readonly string[] {
   if (verdict.error !== undefined) return [];
-  const word = verdict.accepted ? 'accepted' : 'refused';
+  const word = verdict.accepted ? paint('accepted', 'green') : paint('refused', 'red');
   const head = `${word} ${verdict.image} ${verdict.digest ?? ''}`.trimEnd();
   if (verdict.instances !== undefined) {
     const pin =

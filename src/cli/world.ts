@@ -4,7 +4,7 @@ import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
 import { hostPlatform } from '../images/choose-instance.ts';
 import { openWorld, type World, type WorldOptions } from '../operations/world.ts';
-import { type Credentials, noCredentials } from '../registry/credentials.ts';
+import { type Credentials, noCredentials, parseCredentials } from '../registry/credentials.ts';
 import { systemEnvironment } from '../registry/environment.ts';
 import {
   booleanOption,
@@ -85,15 +85,16 @@ async function credentialsOf(parsed: Parsed, terminal: Terminal): Promise<Creden
   if (none) return noCredentials;
   if (token !== undefined) return { kind: 'registry-token', token };
   if (creds === undefined) return undefined;
-  const colon = creds.indexOf(':');
-  if (colon < 0) {
+  const given = parseCredentials(creds);
+  if (creds === '' || creds.startsWith(':')) throw new BullaError('usage.invalid', '--creds names no user');
+  if (given === undefined) {
     const password = await terminal.askSecret(`Password of ${creds}`);
     return { kind: 'password', username: creds, password };
   }
   terminal.warn(
     '--creds with a password is seen by every user of this machine; use --creds USER or `bulla login`',
   );
-  return { kind: 'password', username: creds.slice(0, colon), password: creds.slice(colon + 1) };
+  return given;
 }
 
 /** The platform that --override-* describe; undefined where none is given. */

@@ -1,7 +1,5 @@
 /** What a store holds: signatures as bytes, nothing checked yet. */
 
-export type SignatureFormat = 'simple' | 'cosign';
-
 export type Signature =
   /** GPG simple signing: one binary OpenPGP signed message (containers-signature.5). */
   | { readonly format: 'simple'; readonly blob: Uint8Array }

@@ -2,7 +2,7 @@
 import type { Digest } from '../base/digest.ts';
 import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
-import { formatReference, type Reference } from '../base/reference.ts';
+import type { Reference } from '../base/reference.ts';
 import type { Image } from '../images/image.ts';
 import { dockerScopes, pathScopes, type ScopeSubject } from '../trust/scopes.ts';
 import type { Subject } from '../trust/verdict.ts';
@@ -54,9 +54,4 @@ export async function scopeSubjectOf(name: ImageName, as?: Reference): Promise<S
 async function* signaturesOf(image: Image, digest: Digest, world: World): ReturnType<Subject['signatures']> {
   const { readers } = await world.stores(image);
   for (const store of readers) yield* store.list(world.imageId(image, digest));
-}
-
-/** How a claimed reference reads in messages. */
-export function claimedName(reference: Reference): string {
-  return formatReference(reference);
 }

@@ -34,6 +34,7 @@ async function session(answers?: Readonly<Record<string, string | boolean>>): Pr
     interactive: answers !== undefined,
     quiet: false,
     debug: false,
+    paint: (word) => word,
     print: (line) => void out.push(line),
     write: (bytes) => void out.push(Buffer.from(bytes).toString('latin1')),
     printJson: (value) => void out.push(JSON.stringify(value)),

@@ -25,6 +25,7 @@ async function trust(...words: readonly string[]): Promise<Ended> {
     interactive: false,
     quiet: false,
     debug: false,
+    paint: (word) => word,
     print: (line) => void out.push(`${line}\n`),
     write: (bytes) => void out.push(Buffer.from(bytes).toString('utf8')),
     printJson: (value) => void out.push(`${JSON.stringify(value)}\n`),
