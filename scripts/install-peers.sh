@@ -17,9 +17,8 @@
 set -euo pipefail
 
 PREFIX=${PEERS_PREFIX:-$HOME/.cache/bulla-peers} UPDATE=0 KEEP=0
-# the Debian mirror that this host already uses; where it has none, Debian's own
+# the Debian mirror that this host already uses
 MIRROR=$(apt-get indextargets --format '$(REPO_URI)' | sort -u | grep -m1 -E '/debian/?$' | sed 's:/*$::' || true)
-MIRROR=${MIRROR:-https://deb.debian.org/debian}
 DEFAULT_TOOLS="skopeo podman cosign crane notation oras registry gpg umoci cosign2 skopeo-1.18"
 # tool -> suite | packages | binaries (src[:name-in-PREFIX/bin])
 tool_def() {
@@ -58,6 +57,7 @@ while [ $# -gt 0 ]; do
 done
 [ ${#TOOLS[@]} -gt 0 ] || read -ra TOOLS <<<"$DEFAULT_TOOLS"
 
+[ -n "$MIRROR" ] || { echo "apt here knows no Debian mirror: name one by --mirror URL" >&2; exit 2; }
 ARCH=$(dpkg --print-architecture)
 case $ARCH in
   amd64) LDSO=usr/lib64/ld-linux-x86-64.so.2 TRIPLET=x86_64-linux-gnu ;;

@@ -68,7 +68,9 @@ function runNpm(args, options) {
 function installDependencies() {
   if (readStamp() === currentStamp()) return;
   process.stderr.write('set-up: installing the dependencies (this happens once)\n');
-  runNpm(['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root });
+  runNpm(['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error', '--fetch-timeout=60000'], {
+    cwd: root,
+  });
 }
 
 function pinnedVersion() {

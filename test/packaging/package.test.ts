@@ -32,7 +32,15 @@ before(async () => {
   const tarball = join(folder, packed[0]?.filename ?? '');
   await ok(
     'npm',
-    ['install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', tarball],
+    [
+      'install',
+      '--prefer-offline',
+      '--fetch-timeout=60000',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+      tarball,
+    ],
     home,
   );
 });
