@@ -96,8 +96,10 @@ function candidateOf(of: Components, key: PublicKey, index: Index): Candidate {
     primaryFingerprint: of.primary.fingerprint,
     judge: (now) => {
       const primary = judge(of, now, index);
+      if (key === of.primary) return { state: primary, primary };
       const state = primary.subkeys.find(({ fingerprint }) => fingerprint === key.fingerprint);
-      return { state: key === of.primary ? primary : (state ?? primary), primary };
+      if (state === undefined) throw new BullaError('internal.bug', 'a subkey left its certificate');
+      return { state, primary };
     },
   };
 }

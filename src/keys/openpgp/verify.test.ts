@@ -86,6 +86,14 @@ test('BZIP2 is named as unsupported, and so are signatures of version 3 and 6', 
   }
 });
 
+test('without a valid time there is no verdict', () => {
+  const ring = parseKeyring(keyring);
+  assert.throws(
+    () => verifySignedMessage(forge.message(key, content), ring, new Date(Number.NaN)),
+    (error) => isBullaError(error, 'internal.bug'),
+  );
+});
+
 function at(seconds: number): Date {
   return new Date((forge.startedAt + seconds) * 1000);
 }

@@ -43,6 +43,8 @@ export type SignedMessage =
  * `.unknown-key`, `.invalid`, `.expired`, `.key-expired`, `.key-revoked`, `.key-unusable`).
  */
 export function verifySignedMessage(blob: Uint8Array, keyring: Keyring, now: Date): SignedMessage {
+  // every comparison with an invalid date is false: nothing would be expired
+  if (Number.isNaN(now.getTime())) throw new BullaError('internal.bug', 'the time of the verdict is none');
   let untrusted: UntrustedMessage = { keyIds: [] };
   try {
     const message = parseSignedMessage(blob);
