@@ -8,7 +8,7 @@ import { type SystemEnvironment, systemEnvironment } from './environment.ts';
 import { findCredentials } from './find-credentials.ts';
 import { readRegistriesConf, type RegistriesConf } from './registries-conf.ts';
 import { openRegistry, type Registry, type RegistryOptions } from './registry.ts';
-import { destinationOf, type Source, sourcesOf } from './sources.ts';
+import { destinationOf, refuseBlocked, type Source, sourcesOf } from './sources.ts';
 
 export type RegistriesOptions = Pick<
   RegistryOptions,
@@ -26,14 +26,14 @@ export type RegistriesOptions = Pick<
 };
 
 export interface Registries extends AsyncDisposable {
-  /** Where to read a reference from: mirrors first, its own last. @throws BullaError `registry.blocked`, `registries-conf.malformed` */
+  /** Where to read a reference from: mirrors first, its own last. @throws BullaError `registries-conf.malformed` */
   sources(reference: Reference): Promise<readonly [Source, ...Source[]]>;
   /** Where to write a reference. @throws as `sources` */
   destination(reference: Reference): Promise<Source>;
   /**
    * The client for a source; the same one for the same host and credentials. It lives as long as this.
    * @param named the domain that the user named: explicit credentials are for it alone
-   * @throws BullaError `auth-file.*`, `credential-helper.failed`, `certs-d.malformed`, `io.*`
+   * @throws BullaError `registry.blocked`, `auth-file.*`, `credential-helper.failed`, `certs-d.malformed`, `io.*`
    */
   open(source: Source, named?: string): Promise<Registry>;
   /** Whether certificates of a source are left unchecked (its lookaside follows it). */
@@ -53,6 +53,7 @@ export function openRegistries(options: RegistriesOptions = {}): Registries {
     destination: async (reference) => destinationOf(reference, await readConf()),
     isInsecure,
     async open(source, named = source.reference.domain) {
+      refuseBlocked(source);
       const { domain } = source.reference;
       const credentials = await credentialsFor(
         options,

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { type ErrorCode, isBullaError } from '../base/errors.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import { parseRegistriesConf, readRegistriesConf, type RegistriesConf } from './registries-conf.ts';
-import { destinationOf, matchedLength, sourcesOf } from './sources.ts';
+import { destinationOf, matchedLength, refuseBlocked, sourcesOf } from './sources.ts';
 
 function code(expected: ErrorCode): (error: unknown) => boolean {
   return (error) => {
@@ -97,10 +97,27 @@ test('the longest prefix wins; wildcards stand for labels of the host', async ()
   assert.equal(matchedLength('r.test:5000/x', 'r.test'), 6);
 });
 
-test('a blocked registry is refused, for reading and writing', async () => {
-  const configured = await conf('[[registry]]\nlocation = "r.test"\nblocked = true');
-  assert.throws(() => read('r.test/a:1', configured), code('registry.blocked'));
-  assert.throws(() => destinationOf(parseReference('r.test/a:1'), configured), code('registry.blocked'));
+test('a blocked registry is contacted neither for reading nor for writing, its mirrors are', async () => {
+  const configured = await conf(`
+    [[registry]]
+    prefix = "r.test"
+    location = "real.test"
+    blocked = true
+    [[registry.mirror]]
+    location = "m.test"
+    [[registry.mirror]]
+    location = "b.test/ns"
+    [[registry]]
+    location = "b.test"
+    blocked = true
+  `);
+  const reference = parseReference('r.test/a:1');
+  assert.deepEqual(
+    sourcesOf(reference, configured).map((each) => each.blockedBy),
+    [undefined, 'b.test', 'r.test'],
+  );
+  const destination = destinationOf(reference, configured);
+  assert.throws(() => refuseBlocked(destination), code('registry.blocked'));
 });
 
 test('a location that makes no full name is refused', async () => {

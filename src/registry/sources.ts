@@ -9,48 +9,47 @@ export type Source = {
   readonly reference: Reference;
   /** What registries.conf says; `--tls-verify` overrides it. */
   readonly insecure: boolean;
+  /** The prefix whose entry blocks it: it is never contacted. */
+  readonly blockedBy?: string;
 };
 
 /**
- * The places to read a reference from, mirrors first, its own last.
- * @throws BullaError `registry.blocked`, `registries-conf.malformed` (a rewritten name that is none)
+ * The places to read a reference from, mirrors first, its own last. A blocked registry is still read
+ * from its mirrors: that is how OpenShift says "never contact the source".
+ * @throws BullaError `registries-conf.malformed` (a rewritten name that is none)
  */
 export function sourcesOf(reference: Reference, conf: RegistriesConf): readonly [Source, ...Source[]] {
   const entry = entryFor(reference, conf);
-  if (entry === undefined) return [{ reference, insecure: false }];
-  refuseBlocked(reference, entry);
+  if (entry === undefined) return [place(reference, false, conf)];
   const digested = reference.digest !== undefined;
   const mirrors = entry.mirrors
     .filter((each) => {
       if (entry.mirrorByDigestOnly) return digested;
       return each.pullFromMirror === 'all' || (each.pullFromMirror === 'digest-only') === digested;
     })
-    .map((each) => ({
-      reference: rewrite(reference, entry.prefix, each.location),
-      insecure: each.insecure,
-    }));
-  const own = { reference: rewrite(reference, entry.prefix, entry.location), insecure: entry.insecure };
+    .map((each) => place(rewrite(reference, entry.prefix, each.location), each.insecure, conf));
+  // blocked under the name it was asked for, wherever its location then points
+  const own = place(rewrite(reference, entry.prefix, entry.location), entry.insecure, conf, entry);
   const [first, ...rest] = [...mirrors, own];
   return [first ?? own, ...rest];
 }
 
-/**
- * Where a reference is written: itself, for mirrors and locations are for reading.
- * @throws BullaError `registry.blocked`
- */
+/** Where a reference is written: itself, for mirrors and locations are for reading. */
 export function destinationOf(reference: Reference, conf: RegistriesConf): Source {
   const entry = entryFor(reference, conf);
-  if (entry === undefined) return { reference, insecure: false };
-  refuseBlocked(reference, entry);
-  return { reference, insecure: entry.insecure };
+  return place(reference, entry?.insecure ?? false, conf, entry);
 }
 
-function refuseBlocked(reference: Reference, entry: RegistryEntry): void {
-  if (!entry.blocked) return;
-  throw new BullaError(
-    'registry.blocked',
-    `registries.conf blocks ${entry.prefix}: ${formatReference(reference)}`,
-  );
+function place(reference: Reference, insecure: boolean, conf: RegistriesConf, entry?: RegistryEntry): Source {
+  const blocking = [entry, entryFor(reference, conf)].find((each) => each?.blocked === true);
+  return { reference, insecure, ...(blocking !== undefined && { blockedBy: blocking.prefix }) };
+}
+
+/** @throws BullaError `registry.blocked` */
+export function refuseBlocked(source: Source): void {
+  if (source.blockedBy === undefined) return;
+  const name = formatReference(source.reference);
+  throw new BullaError('registry.blocked', `${name}: registries.conf blocks ${source.blockedBy}`);
 }
 
 /** The entry with the longest matching prefix; repositories are matched, so no tag or digest takes part. */
