@@ -133,6 +133,7 @@ test('payloads that containers/image refuses are refused', () => {
     `{${critical},"optional":{"timestamp":1.5}}`,
     `{${critical},"optional":{"timestamp":1e999}}`,
     `{${critical},"optional":{"timestamp":9223372036854775808}}`,
+    `{${critical},"optional":{"other":[{"x":-1e999}]}}`,
   ];
   for (const payload of payloads) {
     assert.throws(() => read(payload), refused('signature.payload-malformed'), payload);

@@ -102,11 +102,28 @@ function parseOptional(value: JsonValue): Pick<SimpleSigningClaim, 'creator' | '
   if (value.kind !== 'object') throw malformed('optional is no object');
   const members = new Map(value.members.map((member) => [member.key, member.value]));
   if (members.size !== value.members.length) throw malformed('optional has a member twice');
+  if (!numbersFit(value)) throw malformed('optional has a number that no 64-bit float holds');
   const [creator, timestamp] = [members.get('creator'), members.get('timestamp')];
   return {
     ...(creator !== undefined && { creator: stringOf(creator, 'optional.creator') }),
     ...(timestamp !== undefined && { timestamp: secondsOf(timestamp) }),
   };
+}
+
+/** Go reads every number, of unknown members too, into a float, and fails where it overflows. */
+function numbersFit(value: JsonValue): boolean {
+  switch (value.kind) {
+    case 'number':
+      return Number.isFinite(Number(value.text));
+    case 'object':
+      return value.members.every((member) => numbersFit(member.value));
+    case 'array':
+      return value.items.every((item) => numbersFit(item));
+    case 'string':
+    case 'boolean':
+    case 'null':
+      return true;
+  }
 }
 
 /** A number that is a whole one in 64 bits, however it is spelt; null is 0. */
