@@ -95,11 +95,10 @@ export async function nameInLayout(
   const listed = index['manifests'];
   if (!Array.isArray(listed))
     throw new BullaError('image.malformed', `${printable(folder)}: index.json lists nothing`);
-  const others = listed
-    .map((each: unknown) => (name === undefined ? each : withoutName(each, name)))
-    .filter((each) => !isUnnamed(each, descriptor.digest));
+  const entries = listed.map((each: unknown) => (name === undefined ? each : withoutName(each, name)));
+  const unnamed = entries.findIndex((each) => isUnnamed(each, descriptor.digest));
   const entry = { ...descriptor, ...(name !== undefined && { annotations: { [refName]: name } }) };
-  index['manifests'] = [...others, entry];
+  index['manifests'] = unnamed < 0 ? [...entries, entry] : entries.with(unnamed, entry);
   await replaceFile(path, utf8(JSON.stringify(index)));
 }
 
