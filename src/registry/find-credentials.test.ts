@@ -200,6 +200,22 @@ test('helpers: by host, as the store, and by registries.conf', async () => {
   await assert.rejects(userOf('r.test', at, { helpers: ['missing'] }), code('credential-helper.failed'));
 });
 
+test('with a memory a file is read once and a helper asked once a host', async () => {
+  await using at = await machine();
+  await at.write('bin/docker-credential-mine', helper, 0o755);
+  const file = await at.write(
+    'run/containers/auth.json',
+    JSON.stringify({ credHelpers: { 'r.test': 'mine' }, auths: { 'a.test': entry('a') } }),
+  );
+  const memory = { files: new Map(), helpers: new Map() };
+  assert.equal(await userOf('r.test/1', at, { memory }), 'helped');
+  assert.equal(await userOf('r.test/2', at, { memory }), 'helped');
+  assert.equal((await readFile(join(at.path, 'bin/log'), 'utf8')).trim().split('\n').length, 1);
+  await rm(file);
+  assert.equal(await userOf('a.test/1', at, { memory }), 'a');
+  assert.equal(await userOf('a.test/1', at), undefined);
+});
+
 test('what is stored in a helper goes over its input, never its arguments', async () => {
   await using at = await machine();
   await at.write('bin/docker-credential-mine', helper, 0o755);

@@ -12,7 +12,24 @@ export type FindOptions = {
   readonly authFile?: string;
   /** registries.conf's `credential-helpers`, in order; none given means the auth files alone. */
   readonly helpers?: readonly string[];
+  /** Remembers files and helpers' answers between calls of one command. Default: nothing is remembered. */
+  readonly memory?: CredentialMemory;
 };
+
+export type CredentialMemory = {
+  readonly files: Map<string, Promise<AuthFile | undefined>>;
+  readonly helpers: Map<string, Promise<FoundCredentials | undefined>>;
+};
+
+function remembered<T>(
+  held: Map<string, Promise<T>> | undefined,
+  key: string,
+  make: () => Promise<T>,
+): Promise<T> {
+  const found = held?.get(key) ?? make();
+  held?.set(key, found);
+  return found;
+}
 
 /** In registries.conf's list of helpers this name stands for the auth files. */
 const authFilesHelper = 'containers-auth.json';
@@ -35,7 +52,7 @@ export async function findCredentials(key: string, options: FindOptions): Promis
     const found =
       helper === authFilesHelper
         ? await findInFiles(key, host, options)
-        : await findInHelper(options.environment, helper, host);
+        : await findInHelper(options, helper, host);
     if (found !== undefined) return found;
   }
   return { credentials: noCredentials, origin: undefined };
@@ -44,25 +61,26 @@ export async function findCredentials(key: string, options: FindOptions): Promis
 async function findInFiles(
   key: string,
   host: string,
-  { environment, authFile }: FindOptions,
+  options: FindOptions,
 ): Promise<FoundCredentials | undefined> {
+  const { environment, authFile, memory } = options;
   // as podman has it: a flag that names no file is a mistake, a variable may name one that is yet to be
-  if (authFile !== undefined && !(await exists(authFile))) {
+  if (authFile !== undefined && memory?.files.has(authFile) !== true && !(await exists(authFile))) {
     throw new BullaError('auth-file.not-found', `there is no credentials file ${authFile}`, {
       hint: 'correct --authfile, or make the file with bulla login --authfile',
     });
   }
   for (const where of authFilePaths(environment, authFile)) {
-    const file = await readAuthFile(where);
+    const file = await remembered(memory?.files, where.path, () => readAuthFile(where));
     if (file === undefined) continue;
-    const found = await findInFile(environment, file, key, host, where.legacy);
+    const found = await findInFile(options, file, key, host, where.legacy);
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
 async function findInFile(
-  environment: SystemEnvironment,
+  options: FindOptions,
   file: AuthFile,
   key: string,
   host: string,
@@ -70,7 +88,7 @@ async function findInFile(
 ): Promise<FoundCredentials | undefined> {
   const helper = file.credHelpers.get(host) ?? '';
   // a helper named for the host is the only source for it, empty-handed or not
-  if (helper !== '') return findInHelper(environment, helper, host);
+  if (helper !== '') return findInHelper(options, helper, host);
   for (const each of legacy ? [host] : keysOf(key)) {
     const credentials = file.auths.get(each);
     if (credentials !== undefined && credentials.kind !== 'none') return { credentials, origin: file.path };
@@ -79,10 +97,18 @@ async function findInFile(
     if (credentials.kind === 'none' || hostOfKey(each, legacy) !== normalHost(host)) continue;
     return { credentials, origin: file.path };
   }
-  return file.credsStore === undefined ? undefined : findInHelper(environment, file.credsStore, host);
+  return file.credsStore === undefined ? undefined : findInHelper(options, file.credsStore, host);
 }
 
-async function findInHelper(
+function findInHelper(
+  { environment, memory }: FindOptions,
+  helper: string,
+  host: string,
+): Promise<FoundCredentials | undefined> {
+  return remembered(memory?.helpers, `${helper} ${host}`, () => askForHost(environment, helper, host));
+}
+
+async function askForHost(
   environment: SystemEnvironment,
   helper: string,
   host: string,

@@ -3,9 +3,9 @@ import type { Reference } from '../base/reference.ts';
 import { repositoryOf } from '../base/reference.ts';
 import { version } from '../base/version.ts';
 import { readHostCertificates } from './certs-d.ts';
-import { type Credentials, noCredentials } from './credentials.ts';
+import type { Credentials } from './credentials.ts';
 import { type SystemEnvironment, systemEnvironment } from './environment.ts';
-import { findCredentials } from './find-credentials.ts';
+import { type CredentialMemory, findCredentials } from './find-credentials.ts';
 import { readRegistriesConf, type RegistriesConf } from './registries-conf.ts';
 import { openRegistry, type Registry, type RegistryOptions } from './registry.ts';
 import { destinationOf, refuseBlocked, type Source, sourcesOf } from './sources.ts';
@@ -43,6 +43,7 @@ export interface Registries extends AsyncDisposable {
 export function openRegistries(options: RegistriesOptions = {}): Registries {
   const environment = options.environment ?? systemEnvironment();
   const clients = new Map<string, Promise<Registry>>();
+  const memory: CredentialMemory = { files: new Map(), helpers: new Map() };
   let conf: Promise<RegistriesConf> | undefined;
   const readConf = (): Promise<RegistriesConf> =>
     (conf ??= readRegistriesConf(environment, options.registriesConf));
@@ -55,13 +56,9 @@ export function openRegistries(options: RegistriesOptions = {}): Registries {
     async open(source, named = source.reference.domain) {
       refuseBlocked(source);
       const { domain } = source.reference;
-      const credentials = await credentialsFor(
-        options,
-        environment,
-        source.reference,
-        named,
-        await readConf(),
-      );
+      const credentials =
+        explicitFor(options, domain, named) ??
+        (await searchCredentials(options, environment, memory, source.reference, await readConf()));
       const key = JSON.stringify([domain, isInsecure(source), credentials]);
       const client =
         clients.get(key) ?? openClient(options, environment, domain, isInsecure(source), credentials);
@@ -75,20 +72,24 @@ export function openRegistries(options: RegistriesOptions = {}): Registries {
   };
 }
 
-async function credentialsFor(
-  options: RegistriesOptions,
+/** What the user gave for this host; undefined where it is to be searched. */
+function explicitFor(options: RegistriesOptions, domain: string, named: string): Credentials | undefined {
+  const { credentials } = options;
+  return credentials?.kind === 'none' || domain === named ? credentials : undefined;
+}
+
+async function searchCredentials(
+  { authFile }: RegistriesOptions,
   environment: SystemEnvironment,
+  memory: CredentialMemory,
   reference: Reference,
-  named: string,
   conf: RegistriesConf,
 ): Promise<Credentials> {
-  const { credentials, authFile } = options;
-  if (credentials?.kind === 'none') return noCredentials;
-  if (credentials !== undefined && reference.domain === named) return credentials;
   const found = await findCredentials(repositoryOf(reference), {
     environment,
     ...(authFile !== undefined && { authFile }),
     helpers: conf.credentialHelpers,
+    memory,
   });
   return found.credentials;
 }

@@ -344,6 +344,18 @@ test('an upload is not begun twice because the first answer was an error', async
   assert.equal(site.requests.filter((each) => each.method === 'POST').length, 1);
 });
 
+test('an upload that was put off is begun again', async () => {
+  let count = 0;
+  await using site = await serveAnswers((request, response) => {
+    if (request.method === 'GET') response.end('{}');
+    else if (request.method === 'PUT') response.writeHead(201).end();
+    else response.writeHead((count += 1) === 1 ? 429 : 202, { location: '/up' }).end();
+  });
+  await using registry = open(site.host, { retryTimes: 1, clock: testClock() });
+  await registry.putBlob('a', { digest: digestOf(Buffer.from('x')), size: 1 }, Buffer.from('x'));
+  assert.equal(count, 2);
+});
+
 test('a registry that stalls is given up', async () => {
   await using site = await serveAnswers(() => undefined);
   await using registry = open(site.host, { idleMs: 30 });

@@ -84,7 +84,7 @@ function backoff(tried: number, clock: RetryClock): number {
 }
 
 /** Milliseconds that Retry-After (seconds or a date, RFC 9110 section 10.2.3) asks for; 0 if it asks for nothing. */
-export function retryAfter(header: string | undefined, now: number): number {
+function retryAfter(header: string | undefined, now: number): number {
   if (header === undefined) return 0;
   if (/^\d{1,9}$/.test(header)) return Number(header) * 1000;
   const date = Date.parse(header);
