@@ -13,8 +13,8 @@ export type KeyReader = (path: string) => Promise<Uint8Array>;
 const parsed = new WeakMap<KeyReader, WeakMap<SignedBy, Promise<Keyring>>>();
 
 /**
- * The keyring of a requirement: all of its files together, every one of which must load.
- * @throws BullaError `trust.key-unavailable` where a file is missing, unreadable or holds no key
+ * The keyring of a requirement: all of its files together, every one of which must be readable.
+ * @throws BullaError `trust.key-unavailable` where a file is missing or unreadable, or none holds a key
  */
 export function keyringOf(policy: PolicyText, requirement: SignedBy, read: KeyReader): Promise<Keyring> {
   const known = parsed.get(read) ?? new WeakMap<SignedBy, Promise<Keyring>>();
@@ -32,12 +32,32 @@ async function loadKeyring(policy: PolicyText, requirement: SignedBy, read: KeyR
   const { keys, source } = requirement;
   try {
     const files = keys.kind === 'data' ? keys.data : await Promise.all(keys.paths.map(read));
-    return parseKeyring(...files);
+    return mergeKeyrings(files);
   } catch (error) {
     if (!(error instanceof BullaError)) throw error;
     throw new BullaError('trust.key-unavailable', `${whereIs(policy, source)}: ${error.message}`, {
       hint: error.hint ?? 'key paths of a policy.json are relative to the working directory',
       cause: error,
     });
+  }
+}
+
+/**
+ * One keyring of all files. As in containers/image, which lets gpg import one file after another, a
+ * file without any key is passed over as long as another one holds one; `trust check` warns of it.
+ */
+function mergeKeyrings(files: readonly Uint8Array[]): Keyring {
+  if (files.length < 2) return parseKeyring(...files);
+  const holding = files.filter(holdsKeys);
+  return parseKeyring(...(holding.length === 0 ? files : holding));
+}
+
+function holdsKeys(file: Uint8Array): boolean {
+  try {
+    parseKeyring(file);
+    return true;
+  } catch (error) {
+    if (error instanceof BullaError) return false;
+    throw error;
   }
 }

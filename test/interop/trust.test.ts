@@ -8,7 +8,9 @@ import { test } from 'node:test';
 
 import { isBullaError } from '../../src/base/errors.ts';
 import { mapBounded } from '../../src/io/bounded.ts';
+import { verify } from '../../src/operations/verify.ts';
 import { parsePolicy } from '../../src/trust/policy.ts';
+import { writeOciImage } from '../support/oci-image.ts';
 import { type Bench, needs, openBench, peerVersion } from '../support/peers.ts';
 
 const reject = { type: 'reject' };
@@ -748,3 +750,103 @@ test('trust set writes identities and any-of that skopeo parses', needs('skopeo'
     },
   ]);
 });
+
+/** skopeo: 0 accepted, 1 refused (or not able to decide: it makes no difference). */
+async function skopeoAccepts(bench: Bench, policy: string, image: string): Promise<boolean> {
+  const words = ['--policy', policy, 'copy', `dir:${image}`, `dir:${bench.path('copied')}`];
+  const { exitCode, stderr } = await bench.run('skopeo', words);
+  assert.ok(!stderr.includes('Error loading trust policy'), stderr);
+  return exitCode === 0;
+}
+
+test(
+  'a policy decides here as in skopeo: keys, their files, their types, the names',
+  needs('skopeo', 'gpg'),
+  async () => {
+    await using bench = await openBench();
+    const [alice, bob] = [await exportKey(bench, 'alice'), await exportKey(bench, 'bob')];
+    const both = bench.path('both.asc');
+    writeFileSync(both, readFileSync(bob, 'utf8') + readFileSync(alice, 'utf8'));
+    const garbage = bench.path('garbage');
+    writeFileSync(garbage, 'no key');
+    const empty = bench.path('empty');
+    writeFileSync(empty, '');
+    await writeOciImage(bench.path('oci'), { tag: 'v1' });
+    const [plain, image] = [bench.path('plain'), bench.path('signed')];
+    await bench.ok('skopeo', ['copy', `oci:${bench.path('oci')}:v1`, `dir:${plain}`]);
+    const identity = 'r.example.com/ns/app:1';
+    const signing = ['--sign-by', 'alice@example.com', '--sign-identity', identity];
+    await bench.ok('skopeo', ['copy', ...signing, `dir:${plain}`, `dir:${image}`]);
+
+    const exact = { type: 'exactReference', dockerReference: identity };
+    const by = (source: object, signedIdentity: object = exact): object =>
+      signedBy({ ...source, signedIdentity });
+    const anything = { type: 'insecureAcceptAnything' };
+    const cases: readonly (readonly object[])[] = [
+      [by({ keyPath: alice })],
+      [by({ keyPath: bob })],
+      [by({ keyPath: both })],
+      [by({ keyPath: bench.path('missing') })],
+      [by({ keyPath: garbage })],
+      [by({ keyPath: empty })],
+      [by({ keyPath: bench.folder })],
+      [by({ keyPaths: [] })],
+      [by({ keyPaths: [bob, alice] })],
+      [by({ keyPaths: [alice, bench.path('missing')] })],
+      [by({ keyPaths: [alice, garbage] })],
+      [by({ keyPaths: [garbage, alice] })],
+      [by({ keyPaths: [alice, empty] })],
+      [by({ keyPaths: [''] })],
+      [by({ keyData: readFileSync(alice).toString('base64') })],
+      [by({ keyData: readFileSync(bob).toString('base64') })],
+      [by({ keyData: '' })],
+      [by({ keyData: [...readFileSync(alice)] })],
+      [{ ...by({ keyPath: alice }), keyType: 'signedByGPGKeys' }],
+      [{ ...by({ keyPath: alice }), keyType: 'X509Certificates' }],
+      [by({ keyPath: alice }), by({ keyPath: bob })],
+      [by({ keyPath: alice }), by({ keyPath: both })],
+      [anything, by({ keyPath: alice })],
+      [by({ keyPath: alice }), reject],
+      [reject, by({ keyPath: alice })],
+      [anything],
+      [{ type: 'signedBaseLayer', baseLayerIdentity: { type: 'matchExact' } }],
+      [by({ keyPath: alice }, { type: 'matchExact' })],
+      [by({ keyPath: alice }, { type: 'matchRepository' })],
+      [by({ keyPath: alice }, { type: 'matchRepoDigestOrExact' })],
+      [
+        by(
+          { keyPath: alice },
+          { type: 'remapIdentity', prefix: 'r.example.com', signedPrefix: 'r.example.com' },
+        ),
+      ],
+      [by({ keyPath: alice }, { type: 'exactReference', dockerReference: 'r.example.com/ns/app:2' })],
+      [
+        by(
+          { keyPath: alice },
+          { type: 'exactReference', dockerReference: 'r.example.com/ns/App:1'.toLowerCase() },
+        ),
+      ],
+      [by({ keyPath: alice }, { type: 'exactRepository', dockerRepository: 'r.example.com/ns/app' })],
+      [by({ keyPath: alice }, { type: 'exactRepository', dockerRepository: 'r.example.com/ns/app:7' })],
+      [by({ keyPath: alice }, { type: 'exactRepository', dockerRepository: 'r.example.com/ns' })],
+    ];
+    const differing: string[] = [];
+    for (const [index, requirements] of cases.entries()) {
+      const file = bench.path(`decide-${index}.json`);
+      writeFileSync(
+        file,
+        JSON.stringify({ default: [reject], transports: { dir: { [bench.folder]: requirements } } }),
+      );
+      for (const path of [image, plain]) {
+        const theirs = await skopeoAccepts(bench, file, path);
+        const ours = await verify({
+          images: [{ transport: 'dir', path }],
+          by: { kind: 'policy', file },
+        }).then(([verdict]) => verdict?.accepted === true);
+        if (ours !== theirs)
+          differing.push(`skopeo ${theirs} ours ${ours}: ${JSON.stringify(requirements)} ${path}`);
+      }
+    }
+    assert.deepEqual(differing, [], `skopeo ${await peerVersion('skopeo')}`);
+  },
+);
