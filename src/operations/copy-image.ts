@@ -2,7 +2,7 @@
 import { type Descriptor, isIndexType, mediaTypes, type Platform } from '../base/descriptor.ts';
 import type { Digest } from '../base/digest.ts';
 import { BullaError } from '../base/errors.ts';
-import { formatImageName } from '../base/image-name.ts';
+import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { type ImageManifest, type Manifest, parseManifest } from '../base/manifest.ts';
 import { chooseInstance, hostPlatform } from '../images/choose-instance.ts';
 import type { Image, ImageSink } from '../images/image.ts';
@@ -70,6 +70,10 @@ function checkDestination(manifest: Manifest, { name }: ImageSink): void {
       { hint: 'leave the digest out of the destination, or give --all where it is that of the whole index' },
     );
   }
+  checkType(manifest, name);
+}
+
+function checkType(manifest: Manifest, name: ImageName): void {
   const oci: readonly string[] = [mediaTypes.ociManifest, mediaTypes.ociIndex];
   if (name.transport === 'oci' && !oci.includes(manifest.mediaType)) {
     throw new BullaError(
@@ -102,6 +106,7 @@ async function copyParts(copier: Copier, manifest: Manifest, depth: number): Pro
   for (const descriptor of parsed.manifests) {
     const instance = await copier.source.manifest(descriptor.digest);
     checkInstance(instance, descriptor);
+    checkType(instance, copier.sink.name);
     await copyParts(copier, instance, depth + 1);
     await putManifest(copier, instance, true);
   }
