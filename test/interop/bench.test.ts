@@ -1,6 +1,6 @@
 /** The bench itself: the peers run on it as they should, and nothing is left behind. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { registryUser, startRegistry } from '../support/docker-registry.ts';
@@ -80,6 +80,9 @@ test('nothing outlives a bench', needs('gpg', 'docker-registry'), async () => {
   const bench = await openBench();
   const registry = await startRegistry(bench);
   await bench.newGpgKey('Someone <someone@example.com>', { type: 'ed25519' });
+  // as skopeo does it: a home of its own, and the agent forgotten
+  mkdirSync(bench.path('tmp', 'home'), { mode: 0o700 });
+  await bench.newGpgKey('Other <other@example.com>', { type: 'ed25519', home: bench.path('tmp', 'home') });
   await bench[Symbol.asyncDispose]();
   assert.equal(existsSync(bench.folder), false);
   await assert.rejects(fetch(`${registry.url}/v2/`));

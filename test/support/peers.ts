@@ -28,6 +28,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -259,6 +260,7 @@ export async function openBench(): Promise<Bench> {
     [Symbol.asyncDispose]: async () => {
       await Promise.all(running.map((each) => each.stop()));
       for (const home of gnupgHomes) await endAgents(home, env);
+      endStragglers(folder);
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
@@ -366,6 +368,22 @@ async function endAgents(home: string, env: NodeJS.ProcessEnv): Promise<void> {
   await runText(gpgconf, ['--homedir', home, '--kill', 'all'], env, '/', { timeoutMs: 10_000 }).catch(
     () => undefined,
   );
+}
+
+/**
+ * Ends what a peer left running in the folder: skopeo and podman make GnuPG homes of their own in
+ * TMPDIR and forget the agent. The bench's folder in its command line says that it is one of ours.
+ */
+function endStragglers(folder: string): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      if (commandLine.includes(`${folder}/`) && Number(pid) !== process.pid)
+        process.kill(Number(pid), 'SIGTERM');
+    } catch {
+      // it ended by itself meanwhile
+    }
+  }
 }
 
 if (import.meta.main) {
