@@ -325,3 +325,21 @@ test(
     await assert.rejects(openDockerImage(pinned, registries));
   },
 );
+
+test(
+  'the machine’s own authorities are trusted, as they are by the peers',
+  needs('skopeo', 'docker-registry', 'openssl'),
+  async () => {
+    await using bench = await openBench();
+    const site = await startRegistry(bench, { tls: true, users: true });
+    const flags = ['login', '-u', registryUser.name, '--password-stdin', site.host];
+    const input = registryUser.password;
+    const unknown = await bench.bulla(flags, { input });
+    assert.equal(unknown.exitCode, 3);
+    assert.match(unknown.stderr, /\[http\.certificate-refused\]\nhint: /);
+    const env = { SSL_CERT_FILE: site.certificates?.ca };
+    await bench.ok('skopeo', flags, { input, env });
+    const known = await bench.bulla(flags, { input, env });
+    assert.equal(known.exitCode, 0, known.stderr);
+  },
+);
