@@ -5,7 +5,8 @@
 import type { Document, LineCounter } from 'yaml';
 
 import { printable, textOf } from '../base/bytes.ts';
-import { BullaError } from '../base/errors.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
+import { parsePlainYaml } from './plain-yaml.ts';
 
 /** A value and the key that set it (`lookaside-staging`). */
 export type Setting = { readonly url: string; readonly key: string };
@@ -33,16 +34,32 @@ const truths: ReadonlySet<unknown> = new Set([true, 'y', 'Y', 'yes', 'Yes', 'YES
 const untruths: ReadonlySet<unknown> = new Set([false, 'n', 'N', 'no', 'No', 'NO', 'off', 'Off', 'OFF']);
 
 type Path = readonly string[];
-type Reader = { readonly file: string; readonly document: Document; readonly lines: LineCounter };
+type Reader = {
+  readonly file: string;
+  /** The error for what stands at a path, with its line and column. */
+  readonly malformed: (path: Path, why: string) => BullaError;
+};
 
 /**
  * Parses one drop-in. Several documents in a file are refused (containers/image takes the first and
- * is silent about the others); so are duplicate keys, at any depth.
+ * is silent about the others); so are duplicate keys, at any depth. Plain files are read without
+ * the YAML package; one with anything wrong is read again with it, for the place of the error.
  * @throws BullaError `registries-d.malformed` with file, line and column
  */
 export async function parseRegistriesDFile(bytes: Uint8Array, file: string): Promise<RegistriesDFile> {
   const text = textOf(bytes);
   if (text === undefined) throw malformedAt(file, 1, 1, 'it is not UTF-8');
+  const plain = parsePlainYaml(text);
+  if (plain === undefined) return parseYaml(text, file);
+  try {
+    return sectionsOf({ file, malformed: (_path, why) => malformedAt(file, 1, 1, why) }, plain);
+  } catch (error) {
+    if (!isBullaError(error)) throw error;
+    return parseYaml(text, file);
+  }
+}
+
+async function parseYaml(text: string, file: string): Promise<RegistriesDFile> {
   const { LineCounter: Lines, parseDocument } = await import('yaml');
   const lines = new Lines();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
@@ -51,28 +68,29 @@ export async function parseRegistriesDFile(bytes: Uint8Array, file: string): Pro
     const { line, col } = lines.linePos(error.pos[0]);
     throw malformedAt(file, line, col, oneLine(error.message));
   }
-  return sectionsOf({ file, document, lines });
+  const malformed = (path: Path, why: string): BullaError => malformedIn(document, lines, file, path, why);
+  return sectionsOf({ file, malformed }, plainValue(document, file));
 }
 
-function sectionsOf(reader: Reader): RegistriesDFile {
-  const top = mappingOf(reader, plainValue(reader), []);
+function plainValue(document: Document, file: string): unknown {
+  try {
+    // aliases are bounded, so a file of a few lines cannot unfold into gigabytes
+    return document.toJS({ mapAsMap: true, maxAliasCount: 100 });
+  } catch (error) {
+    throw malformedAt(file, 1, 1, oneLine(error instanceof Error ? error.message : String(error)));
+  }
+}
+
+function sectionsOf(reader: Reader, value: unknown): RegistriesDFile {
+  const top = mappingOf(reader, value, []);
   const docker = new Map<string, Section>();
-  for (const [scope, value] of mappingOf(reader, top.get('docker'), ['docker'])) {
-    docker.set(scope, sectionOf(reader, scope, value, ['docker', scope]));
+  for (const [scope, section] of mappingOf(reader, top.get('docker'), ['docker'])) {
+    docker.set(scope, sectionOf(reader, scope, section, ['docker', scope]));
   }
   const fallback = top.get('default-docker') ?? undefined;
   if (fallback === undefined) return { file: reader.file, docker };
   const defaultDocker = sectionOf(reader, 'default-docker', fallback, ['default-docker']);
   return { file: reader.file, docker, defaultDocker };
-}
-
-function plainValue(reader: Reader): unknown {
-  try {
-    // aliases are bounded, so a file of a few lines cannot unfold into gigabytes
-    return reader.document.toJS({ mapAsMap: true, maxAliasCount: 100 });
-  } catch (error) {
-    throw malformedAt(reader.file, 1, 1, oneLine(error instanceof Error ? error.message : String(error)));
-  }
 }
 
 function sectionOf(reader: Reader, scope: string, value: unknown, path: Path): Section {
@@ -95,12 +113,12 @@ function sectionOf(reader: Reader, scope: string, value: unknown, path: Path): S
 
 function mappingOf(reader: Reader, value: unknown, path: Path): ReadonlyMap<string, unknown> {
   if (value === null || value === undefined) return new Map();
-  if (!(value instanceof Map)) throw malformed(reader, path, 'it is not a mapping');
+  if (!(value instanceof Map)) throw reader.malformed(path, 'it is not a mapping');
   const entries: readonly (readonly [unknown, unknown])[] = [...value];
   return new Map(
     entries.map(([key, each]) => {
       if (typeof key === 'string') return [key, each];
-      throw malformed(reader, path, 'a key in it is not a text; quote it');
+      throw reader.malformed(path, 'a key in it is not a text; quote it');
     }),
   );
 }
@@ -109,7 +127,7 @@ function textAt(reader: Reader, section: ReadonlyMap<string, unknown>, path: Pat
   const value = section.get(key);
   if (value === null || value === undefined) return '';
   if (typeof value === 'string') return value;
-  throw malformed(reader, [...path, key], 'it is not a text');
+  throw reader.malformed([...path, key], 'it is not a text');
 }
 
 function booleanAt(
@@ -122,16 +140,22 @@ function booleanAt(
   if (value === null || value === undefined) return undefined;
   if (truths.has(value)) return true;
   if (untruths.has(value)) return false;
-  throw malformed(reader, [...path, key], 'it is neither true nor false');
+  throw reader.malformed([...path, key], 'it is neither true nor false');
 }
 
-function malformed(reader: Reader, path: Path, why: string): BullaError {
-  const node: unknown = reader.document.getIn(path, true);
+function malformedIn(
+  document: Document,
+  lines: LineCounter,
+  file: string,
+  path: Path,
+  why: string,
+): BullaError {
+  const node: unknown = document.getIn(path, true);
   const range = typeof node === 'object' && node !== null && 'range' in node ? node.range : undefined;
   const offset: unknown = Array.isArray(range) ? range[0] : 0;
-  const { line, col } = reader.lines.linePos(typeof offset === 'number' ? offset : 0);
+  const { line, col } = lines.linePos(typeof offset === 'number' ? offset : 0);
   const where = path.length === 0 ? '' : `${path.map((each) => printable(each)).join(' → ')}: `;
-  return malformedAt(reader.file, line, col, `${where}${why}`);
+  return malformedAt(file, line, col, `${where}${why}`);
 }
 
 function malformedAt(file: string, line: number, column: number, why: string): BullaError {
