@@ -1,0 +1,110 @@
+import { deepEqual, equal, match } from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+
+import { putSample, sampleImage } from '../../images/image-contract.ts';
+import { openOciSink } from '../../images/oci.ts';
+import { main } from '../main.ts';
+import { errorLines, type Terminal } from '../terminal.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'bulla-store-cli-'));
+after(() => rmSync(folder, { recursive: true }));
+
+type Ended = { readonly exit: number; readonly out: string; readonly err: string };
+
+async function bulla(...argv: readonly string[]): Promise<Ended> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const nobody = (): Promise<never> => Promise.reject(new Error('nobody can be asked'));
+  const terminal: Terminal = {
+    env: { HOME: folder },
+    cwd: folder,
+    interactive: false,
+    quiet: false,
+    debug: false,
+    paint: (word) => word,
+    print: (line) => void out.push(`${line}\n`),
+    write: (bytes) => void out.push(Buffer.from(bytes).toString('utf8')),
+    printJson: (value) => void out.push(`${JSON.stringify(value)}\n`),
+    note: (line) => void err.push(`${line}\n`),
+    warn: (line) => void err.push(`warning: ${line}\n`),
+    error: (error) => void err.push(errorLines(error, false)),
+    readInput: () => Promise.resolve(new Uint8Array()),
+    ask: nobody,
+    askSecret: nobody,
+    confirm: nobody,
+  };
+  const exit = await main(argv, terminal);
+  return { exit, out: out.join(''), err: err.join('') };
+}
+
+const image = `ns/app@sha256=${'ab'.repeat(32)}`;
+
+test('check: 0 for a sound store, 1 for one that misleads, 3 for none', async () => {
+  mkdirSync(join(folder, 'broken', image), { recursive: true });
+  mkdirSync(join(folder, 'empty'));
+  writeFileSync(join(folder, 'broken', image, 'signature-1'), '<html>');
+  deepEqual(await bulla('store', 'check', 'empty'), { exit: 0, out: '0 images, 0 signatures\n', err: '' });
+  const broken = await bulla('store', 'check', 'broken');
+  equal(broken.exit, 1);
+  match(
+    broken.out,
+    /^problem broken: .*signature-1: .* \[signature\.unrecognized\]\n1 images, 1 signatures\n$/,
+  );
+  const json = await bulla('store', 'check', '--json', `file://${join(folder, 'broken')}`);
+  equal((JSON.parse(json.out) as { findings: unknown[] }).findings.length, 1);
+  const none = await bulla('store', 'check', 'nowhere');
+  equal(none.exit, 3);
+  match(none.err, /\[io\.not-found\]/);
+});
+
+test('publish: what is passed over is said, and exits 1; a web address is refused', async () => {
+  const passed = await bulla('store', 'publish', 'broken', 'published');
+  equal(passed.exit, 1);
+  match(passed.err, /passed over .*signature-1/);
+  const web = await bulla('store', 'fetch', 'https://sigs.example.com', 'own');
+  equal(web.exit, 2);
+  match(web.err, /\[store\.unsupported\]\nhint: /);
+});
+
+test('push: the digest on stdout and in the digest file, without a line end there', async () => {
+  await using sink = await openOciSink(join(folder, 'layout'), 'v1');
+  const sample = sampleImage('a');
+  await putSample(sink, sample);
+  const { digest } = sample.manifest;
+  const pushed = await bulla(
+    'push',
+    '--digestfile',
+    'digest',
+    `oci:${folder}/layout:v1`,
+    `dir:${folder}/dir`,
+  );
+  equal(pushed.exit, 0, pushed.err);
+  equal(pushed.out, `${digest}\n`);
+  equal(readFileSync(join(folder, 'digest'), 'utf8'), digest);
+  const again = await bulla('push', '--json', `oci:${folder}/layout:v1`, `dir:${folder}/dir`);
+  deepEqual(JSON.parse(again.out), {
+    image: `dir:${folder}/dir`,
+    digest,
+    mediaType: sample.manifest.mediaType,
+    size: sample.manifest.bytes.length,
+  });
+  match(again.err, /there already/);
+});
+
+test('push: sources that are no folders are refused with what to do', async () => {
+  for (const source of [
+    'app',
+    'docker://r.example.com/app',
+    'containers-storage:app',
+    'docker-archive:a.tar',
+  ]) {
+    const { exit, err } = await bulla('push', source, `dir:${folder}/x`);
+    equal(exit, 2, source);
+    match(err, /\[usage\.unsupported\]\nhint: make one first/);
+  }
+  equal((await bulla('push', '--all', '--multi-arch', 'all', 'oci:a', 'dir:b')).exit, 2);
+  equal((await bulla('push', '--multi-arch', 'some', 'oci:a', 'dir:b')).exit, 2);
+});
