@@ -15,8 +15,39 @@ export { openSigner, type SignerContext } from './keys/open-signer.ts';
 export type { KeyKind, Signer } from './keys/signer.ts';
 export { type Inspection, inspect, type InspectRequest } from './operations/inspect.ts';
 export type { JudgedBy } from './operations/judge.ts';
+export {
+  deleteKey,
+  exportKey,
+  extendKey,
+  findKey,
+  type Generated,
+  generateKey,
+  type GenerateTarget,
+  importKeys,
+  type KeyContext,
+  listKeys,
+  revokeKey,
+} from './operations/keys.ts';
+export { currentLogin, login, type LoginRequest, logout } from './operations/login.ts';
+export { push, type PushRequest } from './operations/push.ts';
 export { sign, type SignedInstances, type SignReceipt, type SignRequest } from './operations/sign.ts';
 export { standaloneSign, standaloneVerify } from './operations/standalone.ts';
+export { checkStore, mergeStores, type StoreCheck, type StoreMerge } from './operations/stores.ts';
+export {
+  checkTrust,
+  type CheckedTrust,
+  type CheckTrustRequest,
+  type ExplainTrustRequest,
+  explainTrust,
+  setTrust,
+  type SetTrustRequest,
+  showTrust,
+  type ShowTrustRequest,
+  type TrustExplanation,
+  type TrustRow,
+  type TrustSet,
+  type TrustShown,
+} from './operations/trust.ts';
 export { type ImageVerdict, type InstanceVerdict, verify, type VerifyRequest } from './operations/verify.ts';
 export { openWorld, type World, type WorldOptions } from './operations/world.ts';
 export type { SignatureStore } from './stores/store.ts';

@@ -1,6 +1,7 @@
 /**
- * Docker references, normalised as distribution/reference does it: `busybox` is
- * `docker.io/library/busybox`, `index.docker.io` is `docker.io`.
+ * Docker references, normalised as containers/image does it: `busybox` is
+ * `docker.io/library/busybox`, `index.docker.io` is `docker.io`. Like it, and unlike newer releases
+ * of distribution/reference, this takes neither IPv6 hosts nor upper case as the mark of a host.
  */
 import { printable } from './bytes.ts';
 import { type Digest, tryParseDigest } from './digest.ts';
@@ -19,11 +20,12 @@ export type Reference = {
 const alphanumeric = '[a-z0-9]+';
 const component = `${alphanumeric}(?:(?:[._]|__|-+)${alphanumeric})*`;
 const domainLabel = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])';
-const domainText = `(?:${domainLabel}(?:\\.${domainLabel})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?`;
+const domainText = `${domainLabel}(?:\\.${domainLabel})*(?::[0-9]+)?`;
 const domainPattern = new RegExp(`^${domainText}$`);
 const pathPattern = new RegExp(`^${component}(?:/${component})*$`);
 const tagPattern = /^\w[\w.-]{0,127}$/;
-const longestPath = 255;
+/** Of host and path together. */
+const longestName = 255;
 const longestReference = 1024;
 
 /** Parses a Docker reference, or gives undefined where it is none. */
@@ -38,7 +40,11 @@ export function tryParseReference(text: string): Reference | undefined {
   const tag = colon < 0 ? undefined : rest.slice(colon + 1);
   const name = colon < 0 ? rest : rest.slice(0, colon);
   const path = domain === 'docker.io' && !name.includes('/') ? `library/${name}` : name;
-  if (!domainPattern.test(domain) || !pathPattern.test(path) || path.length > longestPath) {
+  if (
+    !domainPattern.test(domain) ||
+    !pathPattern.test(path) ||
+    domain.length + 1 + path.length > longestName
+  ) {
     return undefined;
   }
   if (tag !== undefined && !tagPattern.test(tag)) return undefined;
@@ -49,7 +55,7 @@ export function tryParseReference(text: string): Reference | undefined {
 function splitDomain(name: string): { domain: string; rest: string } {
   const slash = name.indexOf('/');
   const first = name.slice(0, Math.max(slash, 0));
-  const isHost = slash >= 0 && (/[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase());
+  const isHost = slash >= 0 && (/[.:]/.test(first) || first === 'localhost');
   if (!isHost) return { domain: 'docker.io', rest: name };
   return { domain: first === 'index.docker.io' ? 'docker.io' : first, rest: name.slice(slash + 1) };
 }

@@ -110,7 +110,8 @@ async function finish(
   content: Uint8Array | ReadableStream<Uint8Array>,
 ): Promise<void> {
   const url = new URL(location);
-  url.searchParams.set('digest', descriptor.digest);
+  // appended, not set: reading and writing the query anew would change the registry's signed state
+  url.search = `${url.search === '' ? '?' : `${url.search}&`}digest=${encodeURIComponent(descriptor.digest)}`;
   const body = content instanceof Uint8Array ? content : verified(content, descriptor);
   const response = await transfer(client, path, 'PUT', url, body, {
     'content-type': 'application/octet-stream',

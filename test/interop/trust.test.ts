@@ -548,7 +548,7 @@ for (const [what, policies] of Object.entries(corpus)) {
 
 test(
   'references that skopeo refuses are refused',
-  { ...needs('skopeo'), todo: 'base/reference.ts takes more than containers/image does' },
+  { ...needs('skopeo') },
   async () => {
     await using bench = await openBench();
     for (const [index, dockerRepository] of lenientReferences.entries()) {

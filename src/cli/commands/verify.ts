@@ -97,7 +97,8 @@ export function judgedBy(parsed: Parsed, { terminal }: CommandContext): JudgedBy
 function print(verdicts: readonly ImageVerdict[], explain: boolean, { terminal }: CommandContext): void {
   for (const verdict of verdicts) {
     if (verdict.error !== undefined) terminal.error(verdict.error);
-    for (const line of verdictLines(verdict, explain, terminal.paint)) terminal.print(line);
+    for (const line of verdictLines(verdict, explain, (word, colour) => terminal.paint(word, colour)))
+      terminal.print(line);
   }
 }
 

@@ -44,9 +44,12 @@ function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, '   ');
+}
+
 /** The same terminal, indented, with a world of its own: nothing of the user's is read or written. */
 function indented(terminal: Terminal, { folder }: Stage, printed: string[]): Terminal {
-  const indent = (text: string): string => text.replace(/^(?=.)/gm, '   ');
   const print = (line: string): void => terminal.print(indent(line));
   return {
     ...terminal,

@@ -23,38 +23,21 @@ export type Step = {
   readonly verdict?: boolean;
 };
 
-export const signer = 'Demo Signer <signer@example.com>';
+const signer = 'Demo Signer <signer@example.com>';
 const mail = 'signer@example.com';
 
 /** All steps, in order. Paths are relative to the stage's folder, in which the commands run. */
 export function steps({ registry }: Stage): readonly Step[] {
   const image = `docker://${registry}/demo/app:1.0`;
-  const verify = [
-    'verify',
-    '--tls-verify=false',
-    '--policy',
-    'policy.json',
-    '--registries.d',
-    'registries.d',
-    image,
-  ];
-  const push = ['push', '--tls-verify=false', 'oci:image', image];
+  return [...makeKey(), ...pushAndTrust(image, registry), ...signAndPublish(image), ...tamper(image)];
+}
+
+function makeKey(): readonly Step[] {
+  const generate = ['key', 'generate', 'gpg', '--user-id', signer, '--type', 'ed25519', '--expires', '2y'];
   return [
     {
       title: 'Make a signing key',
-      argv: [
-        'key',
-        'generate',
-        'gpg',
-        '--user-id',
-        signer,
-        '--type',
-        'ed25519',
-        '--expires',
-        '2y',
-        '--passphrase-file',
-        'passphrase',
-      ],
+      argv: [...generate, '--passphrase-file', 'passphrase'],
       today: 'gpg --full-generate-key',
       expect: 0,
     },
@@ -65,34 +48,30 @@ export function steps({ registry }: Stage): readonly Step[] {
       today: `gpg --armor --export ${mail} > signer.pub.asc`,
       expect: 0,
     },
+  ];
+}
+
+function pushAndTrust(image: string, registry: string): readonly Step[] {
+  const scope = `${registry}/demo`;
+  return [
     { title: 'Build a small image', act: 'build', today: 'podman build -t app .', expect: 0 },
-    { title: 'Push it', argv: push, today: `podman push app ${image}`, expect: 0 },
+    { title: 'Push it', argv: pushWords(image), today: `podman push app ${image}`, expect: 0 },
     {
       title: 'Trust only that key for that repository, and nothing else',
-      argv: ['trust', 'set', '--signature-policy', 'policy.json', '-f', 'signer.pub.asc', `${registry}/demo`],
-      today: `podman image trust set -f signer.pub.asc ${registry}/demo`,
+      argv: ['trust', 'set', '--signature-policy', 'policy.json', '-f', 'signer.pub.asc', scope],
+      today: `podman image trust set -f signer.pub.asc ${scope}`,
       expect: 0,
     },
-    {
-      title: 'Verify before it is signed',
-      argv: verify,
-      today: `podman pull ${image}`,
-      expect: 1,
-      verdict: true,
-    },
+    verifyStep('Verify before it is signed', image, 1),
+  ];
+}
+
+function signAndPublish(image: string): readonly Step[] {
+  const sign = ['sign', '--tls-verify=false', '--registries.d', 'registries.d', '--sign-by', mail];
+  return [
     {
       title: 'Sign it where it is',
-      argv: [
-        'sign',
-        '--tls-verify=false',
-        '--registries.d',
-        'registries.d',
-        '--sign-by',
-        mail,
-        '--sign-passphrase-file',
-        'passphrase',
-        image,
-      ],
+      argv: [...sign, '--sign-passphrase-file', 'passphrase', image],
       today: `skopeo copy --sign-by ${mail} ${image} ${image}`,
       expect: 0,
     },
@@ -102,37 +81,40 @@ export function steps({ registry }: Stage): readonly Step[] {
       today: 'find /var/lib/containers/sigstore',
       expect: 0,
     },
-    {
-      title: 'Verify before the signature is published',
-      argv: verify,
-      expect: 1,
-      verdict: true,
-    },
+    verifyStep('Verify before the signature is published', image, 1),
     {
       title: 'Publish the signature to the web server’s folder',
       argv: ['store', 'publish', 'staging', 'web'],
       today: 'rsync -a /var/lib/containers/sigstore/ web:/var/www/sigstore/',
       expect: 0,
     },
-    { title: 'Verify', argv: verify, today: `podman pull ${image}`, expect: 0, verdict: true },
+    verifyStep('Verify', image, 0),
     {
       title: 'See who signed what',
-      argv: [
-        'inspect',
-        '--tls-verify=false',
-        '--policy',
-        'policy.json',
-        '--registries.d',
-        'registries.d',
-        image,
-      ],
+      argv: ['inspect', ...judging, image],
       expect: 0,
     },
-    { title: 'Tamper with the stored signature: turn one bit', act: 'tamper', expect: 0 },
-    { title: 'Verify the tampered signature', argv: verify, expect: 1, verdict: true },
-    { title: 'Put the signature back', act: 'restore', expect: 0 },
-    { title: 'Tamper with the image: another one under the same tag', act: 'rebuild', expect: 0 },
-    { title: 'Push it over the signed one', argv: push, expect: 0 },
-    { title: 'Verify the replaced image', argv: verify, expect: 1, verdict: true },
   ];
+}
+
+function tamper(image: string): readonly Step[] {
+  return [
+    { title: 'Tamper with the stored signature: turn one bit', act: 'tamper', expect: 0 },
+    verifyStep('Verify the tampered signature', image, 1),
+    { title: 'Put the signature back', act: 'restore', expect: 0 },
+    verifyStep('Verify once more', image, 0),
+    { title: 'Tamper with the image: another one under the same tag', act: 'rebuild', expect: 0 },
+    { title: 'Push it over the signed one', argv: pushWords(image), expect: 0 },
+    verifyStep('Verify the replaced image', image, 1),
+  ];
+}
+
+const judging = ['--tls-verify=false', '--policy', 'policy.json', '--registries.d', 'registries.d'] as const;
+
+function verifyStep(title: string, image: string, expect: Outcome): Step {
+  return { title, argv: ['verify', ...judging, image], today: `podman pull ${image}`, expect, verdict: true };
+}
+
+function pushWords(image: string): readonly string[] {
+  return ['push', '--tls-verify=false', 'oci:image', image];
 }
