@@ -83,7 +83,7 @@ const exitCodes = {
   'image.unsupported': 2,
   'image.malformed': 1,
   'image.ambiguous': 2,
-  'image.not-a-folder': 2,
+  'image.occupied': 2,
   'image.no-such-platform': 3,
   // stores
   'store.unreadable': 3,

@@ -74,7 +74,7 @@ test('a copy that fails before its manifest leaves the old image whole', async (
 test('a folder of something else is left alone', async () => {
   using folder = temporaryFolder();
   writeFileSync(join(folder.path, 'precious'), 'x');
-  await rejects(openDirSink(folder.path), (error: unknown) => isBullaError(error, 'image.not-a-folder'));
+  await rejects(openDirSink(folder.path), (error: unknown) => isBullaError(error, 'image.occupied'));
   writeFileSync(join(folder.path, 'version'), 'Directory Transport Version: 2.0\n');
   await rejects(openDirSink(folder.path), (error: unknown) => isBullaError(error, 'image.unsupported'));
   await rejects(openDirImage(folder.path), (error: unknown) => isBullaError(error, 'image.unsupported'));

@@ -78,7 +78,7 @@ export function tooLarge(error: unknown): never {
  * Opens a folder as a destination. It may be missing, empty, or a dir: image that is then replaced:
  * what the new image does not have goes once its manifest is written, the old one's signatures with it
  * unless the manifest is the same.
- * @throws BullaError `image.not-a-folder` where it holds something else, `image.unsupported`
+ * @throws BullaError `image.occupied` where it holds something else, `image.unsupported`
  */
 export async function openDirSink(path: string): Promise<ImageSink> {
   await checkFolder(path);
@@ -113,7 +113,7 @@ export async function openDirSink(path: string): Promise<ImageSink> {
 async function checkFolder(path: string): Promise<void> {
   const names = await namesIn(path);
   if (names.length === 0 || (await checkVersion(path))) return;
-  throw new BullaError('image.not-a-folder', `${printable(path)} is not empty and holds no dir: image`, {
+  throw new BullaError('image.occupied', `${printable(path)} is not empty and holds no dir: image`, {
     hint: 'name a new or empty folder',
   });
 }

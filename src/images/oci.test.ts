@@ -168,7 +168,7 @@ test('a folder of something else is left alone', async () => {
   using folder = temporaryFolder();
   writeFileSync(join(folder.path, 'index.json'), '{"mine":true}');
   await rejects(openOciSink(folder.path, 'v1'), (error: unknown) =>
-    isBullaError(error, 'image.not-a-folder'),
+    isBullaError(error, 'image.occupied'),
   );
   deepEqual(readdirSync(folder.path), ['index.json']);
   using other = temporaryFolder();

@@ -60,12 +60,12 @@ async function readManifest(path: string, digest: Digest, descriptor?: Descripto
 /**
  * Opens a layout as a destination; a missing or empty folder becomes one with the first write.
  * Images that are there stay.
- * @throws BullaError `image.not-a-folder` where it holds something else, `image.unsupported`, `image.malformed`
+ * @throws BullaError `image.occupied` where it holds something else, `image.unsupported`, `image.malformed`
  */
 export async function openOciSink(path: string, name?: string): Promise<ImageSink> {
   if (!(await isLayout(path)) && (await exists(join(path, 'index.json')))) {
     throw new BullaError(
-      'image.not-a-folder',
+      'image.occupied',
       `${printable(path)} has an index.json and is no OCI image layout`,
     );
   }

@@ -125,6 +125,7 @@ test('merging adds what is missing, replaces nothing, and does nothing the secon
     skipped: [],
   });
   deepEqual(new Uint8Array(readFileSync(join(to.path, image, 'signature-1'))), signature('theirs'));
+  deepEqual(dry, first, 'a dry run tells what happens');
   const second = await mergeStores(from.path, to.path);
   deepEqual([second.added, second.present], [[], 3]);
 });

@@ -181,6 +181,7 @@ export async function mergeStores(
   if (options.dryRun !== true) await makeFolder(destination);
   const added: MergedSignature[] = [];
   const skipped: Finding[] = [];
+  const planned: Planned = new Map();
   let present = 0;
   for await (const item of walkStore(source)) {
     if (item.kind === 'oddity') {
@@ -195,7 +196,11 @@ export async function mergeStores(
         skipped.push(badFile(path, content));
         continue;
       }
-      const result = await mergeOne(join(destination, folder.name), content, options.dryRun === true);
+      const target = join(destination, folder.name);
+      const result =
+        options.dryRun === true
+          ? await planOne(target, content, planned)
+          : await addSignatureFile(target, content);
       if (result.added) added.push({ from: path, to: result.path });
       else present += 1;
     }
@@ -203,16 +208,21 @@ export async function mergeStores(
   return { added, present, skipped };
 }
 
-async function mergeOne(
+/** What a dry run would have written, by its path. */
+type Planned = Map<string, Uint8Array>;
+
+async function planOne(
   folder: string,
   bytes: Uint8Array,
-  dryRun: boolean,
+  planned: Planned,
 ): Promise<{ readonly path: string; readonly added: boolean }> {
-  if (!dryRun) return addSignatureFile(folder, bytes);
   for (let n = 1; n < limits.lookasideSignatures; n += 1) {
     const path = join(folder, `signature-${n}`);
-    const there = await readSignatureFile(path);
-    if (there === undefined) return { path, added: true };
+    const there = planned.get(path) ?? (await readSignatureFile(path));
+    if (there === undefined) {
+      planned.set(path, bytes);
+      return { path, added: true };
+    }
     if (bytesEqual(there, bytes)) return { path, added: false };
   }
   throw new BullaError('store.too-many-signatures', `${printable(folder)} is full`);
