@@ -85,18 +85,25 @@ export function withRegistryOptions(command: Command): Command {
 /** Flags that choose one instance of a multi-platform image. */
 export function withPlatformOptions(command: Command): Command {
   return command
-    .option('--override-arch <arch>', 'judge this architecture instead of the host’s')
-    .option('--override-os <os>', 'judge this operating system instead of the host’s')
-    .option('--override-variant <variant>', 'judge this architecture variant');
+    .option('--override-arch <arch>', 'choose this architecture instead of the host’s')
+    .option('--override-os <os>', 'choose this operating system instead of the host’s')
+    .option('--override-variant <variant>', 'choose this architecture variant');
+}
+
+/** Flags that name the policy, and what it is asked. */
+export function withPolicyOptions(command: Command): Command {
+  return withPolicyFileOptions(command).option(
+    '--require-signed',
+    'refuse images that the policy accepts without a signature',
+  );
 }
 
 /** Flags that name the policy. */
-export function withPolicyOptions(command: Command): Command {
+export function withPolicyFileOptions(command: Command): Command {
   return command
     .option('--policy <file>', 'policy.json to judge by (default: as containers/image searches it)')
     .addOption(new Option('--signature-policy <file>', 'alias of --policy').hideHelp())
-    .option('--insecure-policy', 'accept anything, whatever the policy says')
-    .option('--require-signed', 'refuse images that the policy accepts without a signature');
+    .option('--insecure-policy', 'accept anything, whatever the policy says');
 }
 
 /** The folder with the lookaside configuration. */
@@ -111,7 +118,11 @@ export function withRegistriesDOption(command: Command): Command {
 export function withSigningOptions(command: Command): Command {
   return command
     .option('--sign-by <id>', 'GPG key: fingerprint, key ID, mail or user ID; repeatable', collect)
-    .option('--sign-passphrase-file <file>', 'file whose first line is the key’s passphrase')
+    .option(
+      '--sign-passphrase-file <file>',
+      'file whose first line is the passphrase; one for all keys, or one for each in their order',
+      collect,
+    )
     .option('--sign-identity <ref>', 'sign for this reference instead of the image’s; repeatable', collect);
 }
 
@@ -134,7 +145,8 @@ export async function readPassphraseFile(path: string, terminal: Terminal): Prom
   try {
     bytes = await readBoundedFile(path, limits.configFileBytes);
   } catch (cause) {
-    throw new BullaError('key.passphrase-missing', `cannot read the passphrase file ${path}`, { cause });
+    const why = cause instanceof BullaError ? cause.message : `cannot read ${path}`;
+    throw new BullaError('key.passphrase-missing', `no passphrase: ${why}`, { cause });
   }
   const text = textOf(bytes);
   if (text === undefined) throw new BullaError('key.passphrase-missing', `${path} is not UTF-8 text`);

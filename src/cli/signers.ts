@@ -2,7 +2,7 @@
 import { BullaError } from '../base/errors.ts';
 import type { Signer } from '../keys/signer.ts';
 import { openSigner } from '../keys/open-signer.ts';
-import { listOption, type Parsed, readPassphraseFile, textOption } from './options.ts';
+import { listOption, type Parsed, readPassphraseFile } from './options.ts';
 import type { Terminal } from './terminal.ts';
 
 export type Signers = AsyncDisposable & { readonly all: Promise<readonly Signer[]> };
@@ -22,16 +22,25 @@ export function openSigners(parsed: Parsed, terminal: Terminal): Signers {
 
 async function openAll(parsed: Parsed, terminal: Terminal): Promise<readonly Signer[]> {
   const ids = listOption(parsed, 'signBy');
-  const file = textOption(parsed, 'signPassphraseFile');
+  const files = listOption(parsed, 'signPassphraseFile');
   if (ids.length === 0)
     throw new BullaError('usage.invalid', 'no key is named', { hint: 'name one by --sign-by' });
-  if (file !== undefined && ids.length > 1) {
-    throw new BullaError('usage.invalid', '--sign-passphrase-file serves one --sign-by, not several');
+  if (files.length > 1 && files.length !== ids.length) {
+    throw new BullaError(
+      'usage.invalid',
+      `${ids.length} keys and ${files.length} passphrase files do not go together`,
+      { hint: 'give one --sign-passphrase-file for all keys, or one for each --sign-by in their order' },
+    );
   }
-  const given = file === undefined ? undefined : await readPassphraseFile(file, terminal);
-  const passphrase = {
-    ...(given !== undefined && { given }),
-    ...(terminal.interactive && { ask: (question: string) => terminal.askSecret(question) }),
-  };
-  return Promise.all(ids.map((id) => openSigner(id, { env: terminal.env, passphrase })));
+  const passphrases = await Promise.all(files.map((file) => readPassphraseFile(file, terminal)));
+  return Promise.all(
+    ids.map((id, index) => {
+      const given = passphrases.length === 1 ? passphrases[0] : passphrases[index];
+      const passphrase = {
+        ...(given !== undefined && { given }),
+        ...(terminal.interactive && { ask: (question: string) => terminal.askSecret(question) }),
+      };
+      return openSigner(id, { env: terminal.env, passphrase });
+    }),
+  );
 }

@@ -36,8 +36,8 @@ export type Terminal = {
   readInput(limit: number): Promise<Uint8Array>;
   /** Asks for a line of text, on stderr. @throws BullaError `usage.invalid` where nobody can be asked or the person gives up */
   ask(question: string, initial?: string): Promise<string>;
-  /** Asks for a secret without echo. @throws BullaError `key.passphrase-missing` where nobody can be asked or the person gives up */
-  askSecret(question: string): Promise<string>;
+  /** Asks for a secret without echo; `hint` says how else it can be given. @throws BullaError `key.passphrase-missing` where nobody can be asked or the person gives up */
+  askSecret(question: string, hint?: string): Promise<string>;
   /** Asks yes or no; no where the person gives up. @throws BullaError `usage.invalid` where nobody can be asked */
   confirm(question: string): Promise<boolean>;
 };
@@ -62,7 +62,7 @@ export function openTerminal(): Terminal {
     error: (error) => void process.stderr.write(errorLines(error, terminal.debug)),
     readInput,
     ask: (question, initial) => askText(interactive, question, initial),
-    askSecret: (question) => askSecret(interactive, question),
+    askSecret: (question, hint) => askSecret(interactive, question, hint),
     confirm: (question) => confirm(interactive, question),
   };
   return terminal;
@@ -108,13 +108,13 @@ async function askText(interactive: boolean, question: string, initial?: string)
   return answer ?? '';
 }
 
-async function askSecret(interactive: boolean, question: string): Promise<string> {
+async function askSecret(interactive: boolean, question: string, hint?: string): Promise<string> {
   if (!interactive) {
     throw new BullaError(
       'key.passphrase-missing',
       `"${question}" wants an answer and there is no terminal to ask on`,
       {
-        hint: 'give it in a file, e.g. --sign-passphrase-file or --passphrase-file',
+        hint: hint ?? 'give it in a file, e.g. --sign-passphrase-file or --passphrase-file',
       },
     );
   }

@@ -88,7 +88,10 @@ async function credentialsOf(parsed: Parsed, terminal: Terminal): Promise<Creden
   const given = parseCredentials(creds);
   if (creds === '' || creds.startsWith(':')) throw new BullaError('usage.invalid', '--creds names no user');
   if (given === undefined) {
-    const password = await terminal.askSecret(`Password of ${creds}`);
+    const password = await terminal.askSecret(
+      `Password of ${creds}`,
+      'log in first: bulla login --password-stdin',
+    );
     return { kind: 'password', username: creds, password };
   }
   terminal.warn(

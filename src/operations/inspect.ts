@@ -1,7 +1,7 @@
 /** `inspect`: every signature of an image, from every store, side by side; judged where a judge is named. */
 import { isIndexType } from '../base/descriptor.ts';
 import type { Digest } from '../base/digest.ts';
-import type { ErrorCode } from '../base/errors.ts';
+import { type ErrorCode, isBullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { parseManifest } from '../base/manifest.ts';
 import { readUntrustedSimpleSigning } from '../formats/simple-signing.ts';
@@ -43,7 +43,9 @@ export type InspectedManifest = {
   readonly mediaType: string;
   readonly platform?: string;
   readonly signatures: readonly SeenSignature[];
-  /** The judge's verdict on this manifest; not there for a list, which is never judged, or without a judge. */
+  /** What kept a store from being read to its end; there may be more signatures than are listed. */
+  readonly problems?: readonly { readonly code: ErrorCode; readonly message: string }[];
+  /** The judge's verdict on this manifest; not there for a list, which is never judged, where there are problems, or without a judge. */
   readonly verdict?: Verdict;
 };
 
@@ -90,11 +92,34 @@ async function inspectManifest(
 ): Promise<InspectedManifest> {
   const { readers } = await world.stores(image);
   const id = world.imageId(image, manifest.digest);
-  const lists = await Promise.all(readers.map((store) => Array.fromAsync(store.list(id))));
-  const stored = lists.flat();
-  const verdict = await judged(manifest, stored, image, judge, world);
-  const signatures = stored.map((each) => seen(each, verdict));
+  const lists = await Promise.all(readers.map((store) => readStore(store.list(id))));
+  const stored = lists.flatMap((each) => each.stored);
+  const problems = lists.flatMap(({ problem }) => problem ?? []);
+  const judgeThese = (some: readonly StoredSignature[]): Promise<Verdict | undefined> =>
+    judged(manifest, some, image, judge, world);
+  // one by one: a judge need not look at what comes after the signature that convinced it
+  const signatures: SeenSignature[] = [];
+  for (const each of stored) signatures.push(seen(each, await judgeThese([each])));
+  if (problems.length > 0) return { ...manifest, signatures, problems };
+  const verdict = await judgeThese(stored);
   return { ...manifest, signatures, ...(verdict !== undefined && { verdict }) };
+}
+
+type ReadStore = {
+  readonly stored: readonly StoredSignature[];
+  readonly problem?: { readonly code: ErrorCode; readonly message: string };
+};
+
+/** What a store has, up to what cannot be read. */
+async function readStore(list: AsyncIterable<StoredSignature>): Promise<ReadStore> {
+  const stored: StoredSignature[] = [];
+  try {
+    for await (const each of list) stored.push(each);
+    return { stored };
+  } catch (error) {
+    if (!isBullaError(error)) throw error;
+    return { stored, problem: { code: error.code, message: error.message } };
+  }
 }
 
 async function judged(
@@ -113,10 +138,15 @@ async function judged(
 }
 
 function seen({ signature, location }: StoredSignature, verdict: Verdict | undefined): SeenSignature {
-  const found = verdict?.requirements
-    .flatMap((each) => each.signatures)
-    .find((each) => each.store === location);
+  const verdicts = verdict?.requirements.flatMap((each) => each.signatures) ?? [];
+  const here = verdicts.filter((each) => each.store === location);
+  // of several requirements it serves those that it satisfies
+  const found = here.find((each) => each.accepted) ?? here[0];
   const shared = { store: location, ...(found !== undefined && { verdict: found }) };
+  if (signature.format === 'unreadable') {
+    const { code, message } = signature;
+    return { format: signature.format, untrusted: { keyIds: [] }, problem: { code, message }, ...shared };
+  }
   if (signature.format !== 'simple')
     return { format: signature.format, untrusted: { keyIds: [] }, ...shared };
   const { keyIds, created, claim, problem } = readUntrustedSimpleSigning(signature.blob);

@@ -2,9 +2,9 @@
 import { Argument, Command } from 'commander';
 
 import { type CommandContext } from '../command.ts';
-import { commands } from '../commands.ts';
+import { buildWholeProgram } from '../program.ts';
 
-/** A leaf command and the flags it takes, e.g. `trust show` with `--json`. */
+/** A leaf command and the words that may follow it, e.g. `trust show` with `--json`. */
 type Leaf = { readonly path: readonly string[]; readonly flags: readonly string[] };
 
 export function command(context: CommandContext): Command {
@@ -19,16 +19,15 @@ export function command(context: CommandContext): Command {
 }
 
 async function allLeaves(context: CommandContext): Promise<readonly Leaf[]> {
-  const others = commands.filter((entry) => entry.name !== 'completion');
-  const built = await Promise.all(others.map(async (entry) => (await entry.load()).command(context)));
-  const own: Leaf = { path: ['completion'], flags: ['bash', 'zsh', 'fish'] };
-  return [...built.flatMap((each) => leavesOf(each, [])), own];
+  const program = await buildWholeProgram(context);
+  return program.commands.flatMap((each) => leavesOf(each, []));
 }
 
 function leavesOf(each: Command, above: readonly string[]): readonly Leaf[] {
   const path = [...above, each.name()];
   const flags = each.options.filter((option) => !option.hidden).flatMap((option) => option.long ?? []);
-  const here: Leaf = { path, flags: [...flags, '--help', '--quiet', '--debug'] };
+  const choices = each.registeredArguments.flatMap((argument) => argument.argChoices ?? []);
+  const here: Leaf = { path, flags: [...choices, ...flags, '--help'] };
   return [
     ...(each.commands.length === 0 ? [here] : []),
     ...each.commands.flatMap((child) => leavesOf(child, path)),

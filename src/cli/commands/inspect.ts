@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 
 import { printable } from '../../base/bytes.ts';
+import { errorCodes } from '../../base/errors.ts';
 import { parseImageName } from '../../base/image-name.ts';
 import { type InspectedManifest, inspect, type SeenSignature } from '../../operations/inspect.ts';
 import type { CommandContext } from '../command.ts';
@@ -11,10 +12,11 @@ import {
   listOption,
   type Parsed,
   policyOption,
-  withPolicyOptions,
+  withPolicyFileOptions,
   withRegistriesDOption,
   withRegistryOptions,
 } from '../options.ts';
+import { worstOutcome } from '../outcome.ts';
 import { openCommandWorld } from '../world.ts';
 import { judgedBy } from './verify.ts';
 
@@ -26,7 +28,7 @@ export function command(context: CommandContext): Command {
     .argument('<image>', 'an image; a name without transport means docker://')
     .option('--key <file>', 'judge by this OpenPGP public key or keyring; repeatable', collect)
     .option('--json', 'print it as JSON');
-  withPolicyOptions(withRegistriesDOption(withRegistryOptions(inspect)));
+  withPolicyFileOptions(withRegistriesDOption(withRegistryOptions(inspect)));
   return inspect
     .addHelpText('after', '\nExample:\n  $ bulla inspect docker://registry.example.com/ns/app:1.0')
     .action((image: string, parsed: Parsed) => run(image, parsed, context));
@@ -34,25 +36,32 @@ export function command(context: CommandContext): Command {
 
 async function run(image: string, parsed: Parsed, context: CommandContext): Promise<void> {
   const { terminal } = context;
-  const named = policyOption(parsed) !== undefined || listOption(parsed, 'key').length > 0;
+  const named =
+    policyOption(parsed) !== undefined ||
+    listOption(parsed, 'key').length > 0 ||
+    flagOption(parsed, 'insecurePolicy');
   const name = parseImageName(image);
   await using world = await openCommandWorld(parsed, terminal, [name]);
   const by = named ? judgedBy(parsed, context) : undefined;
   const found = await inspect({ image: name, ...(by !== undefined && { by }) }, world);
-  if (flagOption(parsed, 'json')) {
-    terminal.printJson(found);
-    return;
+  if (flagOption(parsed, 'json')) terminal.printJson(found);
+  else {
+    terminal.print(found.image);
+    for (const manifest of found.manifests) printManifest(manifest, context);
   }
-  terminal.print(found.image);
-  for (const manifest of found.manifests) printManifest(manifest, context);
+  const problems = found.manifests.flatMap((each) => each.problems ?? []);
+  if (problems.length > 0) context.finish(worstOutcome(problems.map(({ code }) => errorCodes[code])));
 }
 
 function printManifest(manifest: InspectedManifest, { terminal }: CommandContext): void {
   const platform = manifest.platform === undefined ? '' : ` ${manifest.platform}`;
   terminal.print(`${manifest.digest}${platform}`);
-  if (manifest.signatures.length === 0) terminal.print('  no signatures');
-  for (const signature of manifest.signatures)
+  const { signatures, problems = [] } = manifest;
+  if (signatures.length === 0 && problems.length === 0) terminal.print('  no signatures');
+  for (const signature of signatures)
     for (const line of signatureLines(signature)) terminal.print(`  ${line}`);
+  for (const { code, message } of problems)
+    terminal.print(`  the list ends here: ${printable(message, 2000)} [${code}]`);
 }
 
 /** What a signature says of itself is marked so until a judge accepted it. */

@@ -16,7 +16,9 @@ import { day } from './key-options.ts';
 const usualExpiry = '2y';
 
 export function generateCommand(context: CommandContext): Command {
-  const generate = new Command('generate').description('Make a signing key.');
+  const generate = new Command('generate')
+    .description('Make a signing key.')
+    .addHelpText('after', '\nExample:\n  $ bulla key generate gpg --user-id "Release <release@example.com>"');
   generate.addCommand(gpgCommand(context));
   return generate;
 }

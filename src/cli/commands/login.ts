@@ -91,7 +91,8 @@ async function credentialsOf(
     terminal.warn('--password shows the password to every process on this machine; use --password-stdin');
   const username = given ?? (await terminal.ask('Username', await before()));
   if (username === '') throw new BullaError('usage.invalid', 'the user name is empty');
-  return { username, password: typed ?? (await terminal.askSecret('Password')) };
+  if (typed !== undefined) return { username, password: typed };
+  return { username, password: await terminal.askSecret('Password', 'give it by --password-stdin') };
 }
 
 async function passwordFromInput(terminal: Terminal): Promise<string> {

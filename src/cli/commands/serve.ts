@@ -6,7 +6,10 @@ import { countOption, flagOption, type Parsed, textOption } from '../options.ts'
 import type { Terminal } from '../terminal.ts';
 
 export function command({ terminal }: CommandContext): Command {
-  return new Command('serve').description('Serve a registry.').addCommand(registry(terminal));
+  return new Command('serve')
+    .description('Serve a registry.')
+    .addCommand(registry(terminal))
+    .addHelpText('after', '\nExample:\n  $ bulla serve registry --port 5000');
 }
 
 function registry(terminal: Terminal): Command {

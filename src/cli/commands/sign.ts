@@ -3,7 +3,7 @@ import { Command } from 'commander';
 
 import type { Platform } from '../../base/descriptor.ts';
 import { BullaError } from '../../base/errors.ts';
-import { formatImageName, parseImageName } from '../../base/image-name.ts';
+import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
 import { formatReference, parseReference, type Reference } from '../../base/reference.ts';
 import { sign, type SignedInstances, type SignReceipt } from '../../operations/sign.ts';
 import type { World } from '../../operations/world.ts';
@@ -46,15 +46,33 @@ export function command(context: CommandContext): Command {
 
 async function run(images: readonly string[], parsed: Parsed, context: CommandContext): Promise<void> {
   const { terminal } = context;
+  const json = flagOption(parsed, 'json');
+  const receipts: SignReceipt[] = [];
+  try {
+    context.finish(worstOutcome(await signAll(images, parsed, context, receipts)));
+  } finally {
+    // also where nothing was signed: an empty list is the one document that is true
+    if (json) terminal.printJson(receipts);
+  }
+}
+
+/** Signs each image and adds its receipt; one that cannot be signed does not keep the others from it. */
+async function signAll(
+  images: readonly string[],
+  parsed: Parsed,
+  context: CommandContext,
+  receipts: SignReceipt[],
+): Promise<readonly Outcome[]> {
+  const { terminal } = context;
   const names = images.map(parseImageName);
   const identities = listOption(parsed, 'signIdentity').map(parseIdentity);
   const instances = parseInstances(textOption(parsed, 'multiArch') ?? 'all');
   await using world = await openCommandWorld(parsed, terminal, names);
   // keys open while the manifests are on their way
   await using signers = openSigners(parsed, terminal);
-  const receipts: SignReceipt[] = [];
   const outcomes: Outcome[] = [];
   const platform = platformOption(parsed);
+  const dryRun = flagOption(parsed, 'dryRun');
   for (const image of names) {
     try {
       const request = {
@@ -62,12 +80,12 @@ async function run(images: readonly string[], parsed: Parsed, context: CommandCo
         signers: signers.all,
         identities,
         instances,
-        dryRun: flagOption(parsed, 'dryRun'),
+        dryRun,
       };
       const receipt = await sign({ ...request, ...(platform !== undefined && { platform }) }, world);
-      warnOfTag(image, receipt, world);
+      warnOfTag(image, receipt, dryRun, world);
       receipts.push(receipt);
-      if (!flagOption(parsed, 'json')) printReceipt(receipt, context);
+      if (!flagOption(parsed, 'json')) printReceipt(receipt, dryRun, context);
       outcomes.push(0);
     } catch (error) {
       // a key that does not open is said once, not for each image
@@ -76,8 +94,7 @@ async function run(images: readonly string[], parsed: Parsed, context: CommandCo
       outcomes.push(error instanceof BullaError ? error.exitCode : 3);
     }
   }
-  if (flagOption(parsed, 'json')) terminal.printJson(receipts);
-  context.finish(worstOutcome(outcomes));
+  return outcomes;
 }
 
 /** As skopeo: fully qualified and with a tag or digest, so that nobody signs for another name than they read. */
@@ -110,16 +127,17 @@ function parsePlatform(text: string): Platform {
   return { os, architecture, ...(variant !== undefined && { variant }) };
 }
 
-function warnOfTag(image: ReturnType<typeof parseImageName>, receipt: SignReceipt, world: World): void {
+function warnOfTag(image: ImageName, receipt: SignReceipt, dryRun: boolean, world: World): void {
   if (image.transport !== 'docker' || image.reference.tag === undefined) return;
-  world.warn(`${formatImageName(image)} is a tag and may move; what was signed is ${receipt.digest}`);
+  const what = dryRun ? 'it is now' : 'what was signed is';
+  world.warn(`${formatImageName(image)} is a tag and may move; ${what} ${receipt.digest}`);
 }
 
-function printReceipt(receipt: SignReceipt, { terminal }: CommandContext): void {
+function printReceipt(receipt: SignReceipt, dryRun: boolean, { terminal }: CommandContext): void {
   terminal.print(`${receipt.image} ${receipt.digest}`);
   for (const made of receipt.signatures) {
     const digest = made.digest === receipt.digest ? '' : ` of ${made.digest}`;
-    const state = made.added ? 'signed' : 'not stored';
+    const state = dryRun ? 'would sign' : made.added ? 'signed' : 'signed before, byte for byte,';
     terminal.print(`  ${state}${digest} for ${made.identity}`);
     terminal.print(`    by ${made.keyId}, ${made.location}`);
   }

@@ -25,7 +25,9 @@ export function command(context: CommandContext): Command {
       '\nExample:\n  $ bulla store fetch /mnt/transfer/signatures /var/lib/containers/sigstore',
     ),
   );
-  return store.addCommand(checkCommand(context));
+  return store
+    .addCommand(checkCommand(context))
+    .addHelpText('after', '\nExample:\n  $ bulla store check /var/lib/containers/sigstore');
 }
 
 function mergeCommand(name: string, description: string, context: CommandContext): Command {
@@ -55,7 +57,7 @@ async function merge(
   else {
     for (const each of result.added)
       terminal.print(`${dryRun ? 'would add' : 'added'} ${printable(each.to, 4096)}`);
-    terminal.note(`${result.added.length} added, ${result.present} there already`);
+    terminal.note(`${result.added.length} ${dryRun ? 'to add' : 'added'}, ${result.present} there already`);
     for (const each of result.skipped) terminal.warn(`passed over ${findingLine(each)}`);
   }
   context.finish(outcomeOf(result.skipped));
