@@ -53,8 +53,11 @@ test('the scopes of an image, most specific first', () => {
     'docker.io',
     '*.io',
   ]);
-  deepEqual(scopes('localhost:5000/app:1').at(-1), 'localhost:5000');
-  deepEqual(scopes('[2001:db8::1]:5000/app:1').at(-1), '[2001:db8::1]:5000');
+  equal(scopes('localhost:5000/app:1').at(-1), 'localhost:5000');
+  equal(
+    lookasideScopes({ domain: '[2001:db8::1]:5000', path: 'app', tag: '1' }).at(-1),
+    '[2001:db8::1]:5000',
+  );
 });
 
 test('the most specific scope answers', async () => {
