@@ -25,7 +25,7 @@ export function openDirStore(folder: string): SignatureStore {
       const prefix = await prefixOf(folder, digest);
       const pathOf = (n: number): string => join(folder, `${prefix}signature-${n}`);
       for await (const { n, bytes } of readNumbered((each) => readSignatureFile(pathOf(each)), folder)) {
-        yield { signature: parseStored(bytes, pathOf(n)), location: pathOf(n) };
+        yield { signature: parseStored(bytes), location: pathOf(n) };
       }
     },
     async add({ digest }, signature) {

@@ -68,7 +68,7 @@ async function* list(
       ? (n) => readSignatureFile(pathOf(n))
       : (n) => fetchSignature(signatureUrl(location, image, n), options);
   for await (const { n, bytes } of readNumbered(read, describeBase(location))) {
-    yield { signature: parseStored(bytes, pathOf(n)), location: pathOf(n) };
+    yield { signature: parseStored(bytes), location: pathOf(n) };
   }
 }
 

@@ -14,7 +14,7 @@ import { bytesEqual } from '../base/bytes.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { parseSignatureBlob } from '../formats/blob.ts';
-import type { Signature } from '../formats/signature.ts';
+import type { Signature, UnreadableSignature } from '../formats/signature.ts';
 import { createFirstFree, isSystemError, makeFolder, readBoundedFile } from '../io/files.ts';
 import { signatureName } from './lookaside-location.ts';
 
@@ -56,16 +56,13 @@ export async function readSignatureFile(path: string): Promise<Uint8Array | unde
   }
 }
 
-/** Parses a stored signature; the error names its place, for one bad file refuses the whole image. */
-export function parseStored(bytes: Uint8Array, location: string): Signature {
+/** Parses a stored signature; what is none is given out as such, with the reason. */
+export function parseStored(bytes: Uint8Array): Signature | UnreadableSignature {
   try {
     return parseSignatureBlob(bytes);
   } catch (error) {
     if (!isBullaError(error)) throw error;
-    throw new BullaError(error.code, `${location}: ${error.message}`, {
-      cause: error,
-      ...(error.hint !== undefined && { hint: error.hint }),
-    });
+    return { format: 'unreadable', code: error.code, message: error.message };
   }
 }
 

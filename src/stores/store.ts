@@ -2,7 +2,7 @@
 import type { Digest } from '../base/digest.ts';
 import { BullaError } from '../base/errors.ts';
 import type { Reference } from '../base/reference.ts';
-import type { Signature } from '../formats/signature.ts';
+import type { Signature, UnreadableSignature } from '../formats/signature.ts';
 
 /**
  * What a store files signatures under: the manifest, and for an image in a registry its physical (a
@@ -23,7 +23,10 @@ export function inRegistry({ reference, digest }: ImageId): RegistryImageId {
 }
 
 /** A signature and where it was found: a URL or path without credentials and query. */
-export type StoredSignature = { readonly signature: Signature; readonly location: string };
+export type StoredSignature = {
+  readonly signature: Signature | UnreadableSignature;
+  readonly location: string;
+};
 
 export type AddResult = {
   readonly location: string;
@@ -36,7 +39,7 @@ export interface SignatureStore {
   readonly description: string;
   /**
    * All signatures of an image, in the store's order.
-   * @throws BullaError `store.*`, `signature.unrecognized`, `io.*` — one bad blob fails the list, as in containers/image
+   * @throws BullaError `store.*`, `signature.too-large`, `io.*`
    */
   list(image: ImageId): AsyncIterable<StoredSignature>;
   /**

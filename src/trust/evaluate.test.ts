@@ -299,3 +299,36 @@ test('by keys alone: the key, the digest and the default identity rule decide', 
   const verdict = await evaluateKeys(keyring, nameless, now);
   assert.equal(verdict.requirements[0]?.signatures[0]?.code, 'signature.wrong-identity');
 });
+
+const unreadable: StoredLike = {
+  signature: { format: 'unreadable', code: 'signature.empty', message: 'the stored signature is empty' },
+  location: 'file:///sigs/signature-2',
+};
+
+test('what is no signature refuses the image under a policy, even beside a good one', async () => {
+  const name = 'registry.example.com/ns/app:1';
+  const good = await signed(alice, name);
+  for (const stored of [[good, unreadable], [unreadable, good], [unreadable]]) {
+    const verdict = await judged([byAlice], subjectOf(name, ...stored));
+    assert.equal(verdict.accepted, false);
+    assert.equal(verdict.requirements[0]?.code, 'signature.empty');
+    assert.deepEqual(
+      verdict.requirements[0]?.signatures.map(({ store }) => store),
+      [unreadable.location],
+    );
+  }
+});
+
+test('for a key named by hand it is one signature that does not count', async () => {
+  const name = 'registry.example.com/ns/app:1';
+  const keyring = parseKeyring(alice.publicKey);
+  const both = await evaluateKeys(keyring, subjectOf(name, unreadable, await signed(alice, name)), now);
+  assert.deepEqual(
+    both.requirements[0]?.signatures.map(({ code }) => code),
+    ['signature.empty', 'accepted'],
+  );
+  assert.equal(both.accepted, true);
+  const alone = await evaluateKeys(keyring, subjectOf(name, unreadable), now);
+  assert.equal(alone.accepted, false);
+  assert.equal(alone.requirements[0]?.code, 'trust.not-accepted');
+});

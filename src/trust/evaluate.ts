@@ -12,7 +12,7 @@ import { keyringOf, type KeyReader } from './keyrings.ts';
 import { type Policy, whereIs } from './policy.ts';
 import { defaultIdentity, type Requirement, type SignedBy } from './requirement.ts';
 import { selectRequirements } from './scopes.ts';
-import { concludeSignedBy, judgeSignature, ofAnotherKind } from './signed-by.ts';
+import { concludeSignedBy, judgeSignature, ofAnotherKind, refuseUnreadable } from './signed-by.ts';
 import type { RequirementVerdict, SignatureVerdict, StoredLike, Subject, Verdict } from './verdict.ts';
 
 export type { Subject, Verdict } from './verdict.ts';
@@ -103,6 +103,8 @@ async function judgeSignedBy(
   place: () => string,
 ): Promise<RequirementVerdict> {
   const all = await signatures();
+  const unreadable = refuseUnreadable(all);
+  if (unreadable !== undefined) return unreadable;
   // without a signature there is nothing to judge, and the keys are not looked at (as containers/image)
   if (!all.some(({ signature }) => signature.format === 'simple')) {
     return concludeSignedBy(all.map(ofAnotherKind));

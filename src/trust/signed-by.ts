@@ -47,21 +47,32 @@ export function judgeSignature(stored: StoredLike, rule: SimpleRule, subject: Su
 
 /** The verdict on a signature that signedBy does not read. */
 export function ofAnotherKind({ signature, location }: StoredLike): SignatureVerdict {
+  const base = { format: signature.format, store: location, accepted: false };
+  if (signature.format === 'unreadable') {
+    return { ...base, code: signature.code, message: signature.message };
+  }
   const message = `a ${signature.format} signature, where a GPG one is wanted`;
-  return {
-    format: signature.format,
-    store: location,
-    accepted: false,
-    code: 'signature.wrong-type',
-    message,
-  };
+  return { ...base, code: 'signature.wrong-type', message };
+}
+
+/**
+ * One stored thing that is no signature refuses the image, whatever stands beside it: containers/image
+ * does not get past reading it. Undefined where there is none.
+ */
+export function refuseUnreadable(all: readonly StoredLike[]): RequirementVerdict | undefined {
+  const bad = all.find(({ signature }) => signature.format === 'unreadable');
+  if (bad === undefined) return undefined;
+  const verdict = ofAnotherKind(bad);
+  const { message } = verdict;
+  const code = verdict.code === 'accepted' ? 'signature.unrecognized' : verdict.code;
+  return { type: 'signedBy', accepted: false, code, message, signatures: [verdict] };
 }
 
 /** Any accepted signature is enough. */
 export function concludeSignedBy(verdicts: readonly SignatureVerdict[]): RequirementVerdict {
   const type = 'signedBy';
   if (verdicts.some(({ accepted }) => accepted)) return { type, accepted: true, signatures: verdicts };
-  const simple = verdicts.filter(({ format }) => format === 'simple');
+  const simple = verdicts.filter(({ format }) => format === 'simple' || format === 'unreadable');
   if (simple.length === 0) {
     const others =
       verdicts.length === 0 ? '' : ` (${verdicts.length} of another kind, which signedBy does not read)`;

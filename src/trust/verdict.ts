@@ -2,11 +2,14 @@
 import type { Digest } from '../base/digest.ts';
 import type { ErrorCode } from '../base/errors.ts';
 import type { Reference } from '../base/reference.ts';
-import type { Signature } from '../formats/signature.ts';
+import type { Signature, UnreadableSignature } from '../formats/signature.ts';
 import type { ScopeName, ScopeSubject } from './scopes.ts';
 
 /** A signature as a store gives it; `location` says where it was found, without credentials. */
-export type StoredLike = { readonly signature: Signature; readonly location: string };
+export type StoredLike = {
+  readonly signature: Signature | UnreadableSignature;
+  readonly location: string;
+};
 
 /** An image under judgement. Its transport, identity and namespaces select the scope (scopes.ts). */
 export type Subject = ScopeSubject & {
