@@ -306,7 +306,7 @@ const unreadable: StoredLike = {
 };
 
 test('what is no signature refuses the image under a policy, even beside a good one', async () => {
-  const name = 'registry.example.com/ns/app:1';
+  const name = 'h.x/a:1';
   const good = await signed(alice, name);
   for (const stored of [[good, unreadable], [unreadable, good], [unreadable]]) {
     const verdict = await judged([byAlice], subjectOf(name, ...stored));
@@ -320,7 +320,7 @@ test('what is no signature refuses the image under a policy, even beside a good 
 });
 
 test('for a key named by hand it is one signature that does not count', async () => {
-  const name = 'registry.example.com/ns/app:1';
+  const name = 'h.x/a:1';
   const keyring = parseKeyring(alice.publicKey);
   const both = await evaluateKeys(keyring, subjectOf(name, unreadable, await signed(alice, name)), now);
   assert.deepEqual(
