@@ -65,8 +65,19 @@ export async function makeFolder(path: string, mode = 0o755): Promise<void> {
       if (made === resolve(highest) || made === dirname(made)) return;
     }
   } catch (error) {
-    throw fileError(error, path, 'make');
+    throw fileError(await realMakeError(error, path), path, 'make');
   }
+}
+
+/** Node's recursive mkdir calls a read-only file system "no such file"; the folder nearest to it knows better. */
+async function realMakeError(error: unknown, path: string): Promise<unknown> {
+  if (!isSystemError(error, 'ENOENT')) return error;
+  let nearest = resolve(path);
+  while (nearest !== dirname(nearest) && !(await exists(dirname(nearest)))) nearest = dirname(nearest);
+  return mkdir(nearest).then(
+    () => error,
+    (why: unknown) => why,
+  );
 }
 
 /**
