@@ -70,9 +70,11 @@ function requirementLines(requirement: RequirementVerdict, explain: boolean): re
   if (!requirement.accepted) {
     const [only, another] = signatures;
     const { code = '', message = '' } = only !== undefined && another === undefined ? only : requirement;
+    // what is no signature is found by its place alone
+    const where = only?.format === 'unreadable' ? `${printable(only.store, 500)}: ` : '';
     const what =
       another === undefined
-        ? printable(message, 2000)
+        ? `${where}${printable(message, 2000)}`
         : `none of ${signatures.length} signatures is accepted`;
     return [`  ${type}: ${what} [${code}]`, ...(another !== undefined || explain ? all : [])];
   }

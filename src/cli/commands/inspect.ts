@@ -79,6 +79,9 @@ function signatureLines({ format, store, untrusted, problem, verdict }: SeenSign
       : verdict.accepted
         ? `accepted, by ${verdict.key ?? ''}`
         : `refused: ${printable(verdict.message, 500)} [${verdict.code}]`;
-  const bad = problem === undefined ? [] : [`malformed: ${printable(problem.message)} [${problem.code}]`];
+  const bad =
+    problem === undefined || problem.code === verdict?.code
+      ? []
+      : [`malformed: ${printable(problem.message)} [${problem.code}]`];
   return [`${format} ${printable(store, 500)}`, ...[...about, ...bad, state].map((line) => `  ${line}`)];
 }
