@@ -319,6 +319,16 @@ test('what is no signature refuses the image under a policy, even beside a good 
   }
 });
 
+async function* unreadableThenError(): AsyncGenerator<StoredLike> {
+  yield unreadable;
+  throw new BullaError('store.too-many-signatures', 'it was read on');
+}
+
+test('nothing is read after what is no signature: it has decided', async () => {
+  const verdict = await judged([byAlice], { ...subjectOf('h.x/a:1'), signatures: unreadableThenError });
+  assert.equal(verdict.requirements[0]?.code, 'signature.empty');
+});
+
 test('for a key named by hand it is one signature that does not count', async () => {
   const name = 'h.x/a:1';
   const keyring = parseKeyring(alice.publicKey);

@@ -141,5 +141,18 @@ const unsignedScope: RequirementVerdict = {
 /** Reads the signatures when first asked for, and keeps them for the next requirement. */
 function readOnce(subject: Subject): () => Promise<readonly StoredLike[]> {
   let read: Promise<readonly StoredLike[]> | undefined;
-  return () => (read ??= Array.fromAsync(subject.signatures()));
+  return () => (read ??= readToUnreadable(subject));
+}
+
+/**
+ * The first thing that is no signature decides, so nothing after it is read (as containers/image):
+ * a web server that answers every name with its sign-in page would be asked 128 times.
+ */
+async function readToUnreadable(subject: Subject): Promise<readonly StoredLike[]> {
+  const found: StoredLike[] = [];
+  for await (const stored of subject.signatures()) {
+    found.push(stored);
+    if (stored.signature.format === 'unreadable') break;
+  }
+  return found;
 }
