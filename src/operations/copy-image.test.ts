@@ -132,6 +132,16 @@ test('blobs first, each once, six at a time at most, the manifest last', async (
   equal(items.length, 12);
 });
 
+test('progress counts every byte of every blob, those that are there already too', async () => {
+  const manifest = singleOf(layers.slice(0, 3));
+  const all = [config, ...layers.slice(0, 3)].reduce((sum, each) => sum + each.length, 0);
+  const target = sinkOf(registry, new Map(), [digestOf(config)]);
+  const seen: { passed: number; total: number }[] = [];
+  await copyImage(imageOf(manifest, [], layers), target.sink, { onProgress: (state) => seen.push(state) });
+  deepEqual(seen.at(-1), { passed: all, total: all });
+  ok(seen.every(({ passed, total }) => passed <= total));
+});
+
 test('what is there already is not read', async () => {
   const manifest = singleOf(layers.slice(0, 2));
   const [first, second] = layers.map((each) => digestOf(each));

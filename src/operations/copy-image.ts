@@ -14,7 +14,12 @@ export type CopyOptions = {
   readonly platform?: Platform;
   /** Told of each blob and manifest when it is at the destination. */
   readonly onItem?: (item: CopiedItem) => void;
+  /** Told of bytes as they pass; what is there already counts as passed. */
+  readonly onProgress?: (progress: CopyProgress) => void;
 };
+
+/** Bytes of blobs; the total grows as the instances of an index become known. */
+export type CopyProgress = { readonly passed: number; readonly total: number };
 
 export type CopiedItem = {
   readonly kind: 'blob' | 'manifest';
@@ -47,7 +52,13 @@ export async function copyImage(
   const top = await source.manifest();
   const chosen = options.instances === 'all' ? top : await instanceOf(source, top, options.platform);
   checkDestination(chosen, sink);
-  const copier: Copier = { source, sink, known: new Map(), report: options.onItem ?? (() => undefined) };
+  const copier: Copier = {
+    source,
+    sink,
+    known: new Map(),
+    report: options.onItem ?? (() => undefined),
+    count: counter(options.onProgress),
+  };
   await copyParts(copier, chosen, 0);
   await putManifest(copier, chosen, false);
   return { digest: chosen.digest, mediaType: chosen.mediaType, size: chosen.bytes.length };
@@ -92,7 +103,17 @@ type Copier = {
   /** Blobs that are at the destination or on their way, so that none is sent twice. */
   readonly known: Map<Digest, Promise<void>>;
   readonly report: (item: CopiedItem) => void;
+  readonly count: (passed: number, more: number) => void;
 };
+
+function counter(tell: CopyOptions['onProgress']): Copier['count'] {
+  let [passed, total] = [0, 0];
+  return (bytes, more) => {
+    passed += bytes;
+    total += more;
+    tell?.({ passed, total });
+  };
+}
 
 /** What a manifest points to: blobs, or the instances of an index with theirs. */
 async function copyParts(copier: Copier, manifest: Manifest, depth: number): Promise<void> {
@@ -150,10 +171,23 @@ function copyBlobOnce(copier: Copier, blob: Descriptor): Promise<void> {
   return known;
 }
 
-async function copyBlob({ source, sink, report }: Copier, blob: Descriptor): Promise<void> {
+async function copyBlob({ source, sink, report, count }: Copier, blob: Descriptor): Promise<void> {
+  count(0, blob.size);
   const isThere = await sink.hasBlob(blob);
-  if (!isThere) await sink.putBlob(blob, await source.blob(blob));
+  if (isThere) count(blob.size, 0);
+  else await sink.putBlob(blob, counted(await source.blob(blob), count));
   report({ kind: 'blob', digest: blob.digest, size: blob.size, sent: !isThere });
+}
+
+function counted(content: ReadableStream<Uint8Array>, count: Copier['count']): ReadableStream<Uint8Array> {
+  return content.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        count(chunk.length, 0);
+        controller.enqueue(chunk);
+      },
+    }),
+  );
 }
 
 async function putManifest({ sink, report }: Copier, manifest: Manifest, instance: boolean): Promise<void> {

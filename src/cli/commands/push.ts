@@ -11,6 +11,7 @@ import type { CopiedItem } from '../../operations/copy-image.ts';
 import { push } from '../../operations/push.ts';
 import type { CommandContext } from '../command.ts';
 import { flagOption, type Parsed, textOption, withPlatformOptions, withRegistryOptions } from '../options.ts';
+import { openProgress } from '../progress.ts';
 import { openCommandWorld, platformOption } from '../world.ts';
 
 export function command(context: CommandContext): Command {
@@ -41,16 +42,18 @@ async function run(name: string, to: string, parsed: Parsed, { terminal }: Comma
   const platform = platformOption(parsed);
   const digestFile = textOption(parsed, 'digestfile');
   await using world = await openCommandWorld(parsed, terminal, [source, destination]);
+  const progress = await openProgress(terminal);
   const receipt = await push(
     {
       source,
       destination,
       instances,
       ...(platform !== undefined && { platform }),
-      onItem: (item) => terminal.note(itemLine(item)),
+      onItem: (item) => progress.item(itemLine(item)),
+      onProgress: (state) => progress.update(state),
     },
     world,
-  );
+  ).finally(() => progress.end());
   // as the peers write it: nothing but the digest, no line end
   if (digestFile !== undefined) await replaceFile(resolve(terminal.cwd, digestFile), utf8(receipt.digest));
   if (flagOption(parsed, 'json')) terminal.printJson({ image: formatImageName(destination), ...receipt });

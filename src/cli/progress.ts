@@ -1,0 +1,39 @@
+/** Progress of long work: a bar on a terminal, one line an item otherwise, nothing under --quiet. */
+import type { Terminal } from './terminal.ts';
+
+export type Progress = {
+  /** A finished item; on a terminal the bar speaks for it. */
+  item(line: string): void;
+  /** How far it is, in bytes. */
+  update(state: { readonly passed: number; readonly total: number }): void;
+  /** Takes the bar away. */
+  end(): void;
+};
+
+const MiB = 1_048_576;
+
+export async function openProgress(terminal: Terminal): Promise<Progress> {
+  if (!terminal.interactive || terminal.quiet) {
+    return { item: (line) => terminal.note(line), update: () => undefined, end: () => undefined };
+  }
+  const { default: cliProgress } = await import('cli-progress');
+  const bar = new cliProgress.SingleBar({
+    format: '{bar} {percentage}% {value}/{total} MiB',
+    stream: process.stderr,
+    clearOnComplete: true,
+    hideCursor: true,
+    formatValue: (value, _options, type) =>
+      type === 'percentage' ? String(value) : (value / MiB).toFixed(1),
+  });
+  let started = false;
+  return {
+    item: () => undefined,
+    update: ({ passed, total }) => {
+      if (started) bar.setTotal(total);
+      else bar.start(total, passed);
+      started = true;
+      bar.update(passed);
+    },
+    end: () => bar.stop(),
+  };
+}
