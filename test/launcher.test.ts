@@ -47,19 +47,24 @@ async function onNode(place: Place, version: string): Promise<string> {
 }
 
 const say = (text: string): string =>
+  `exports.main = async (argv) => { console.log('${text}', ...argv); return 0; };\n`;
+const sayInSource = (text: string): string =>
   `export async function main(argv) { console.log('${text}', ...argv); return 0; }\n`;
 
 test('a checkout runs its source, BULLA_DIST=1 and an installed package run dist', async (t) => {
-  const both = await placeWith(t, { 'src/cli/main.ts': say('source'), 'dist/cli/main.js': say('dist') });
+  const both = await placeWith(t, {
+    'src/cli/main.ts': sayInSource('source'),
+    'dist/cli/main.cjs': say('dist'),
+  });
   assert.equal((await run(both.launcher, ['a', '--b'])).stdout, 'source a --b\n');
   assert.equal((await run(both.launcher, [], { BULLA_DIST: '1' })).stdout, 'dist\n');
-  const installed = await placeWith(t, { 'dist/cli/main.js': say('dist') });
+  const installed = await placeWith(t, { 'dist/cli/main.cjs': say('dist') });
   assert.equal((await run(installed.launcher, [])).stdout, 'dist\n');
   const unbuilt = await run((await placeWith(t, {})).launcher, []);
   assert.equal(unbuilt.exitCode, 2);
   assert.match(
     unbuilt.stderr,
-    /^bulla: there is no dist\/cli\/main\.js \[usage\.unsupported\]\nhint: npm run build\n$/,
+    /^bulla: there is no dist\/cli\/main\.cjs \[usage\.unsupported\]\nhint: npm run build\n$/,
   );
 });
 
@@ -68,7 +73,7 @@ test('it runs on the versions that package.json promises, and no others', async 
     engines: { node: string };
   };
   assert.equal(manifest.engines.node, '^24.15 || >=26', 'then change isSupported in bin/bulla.js');
-  const place = await placeWith(t, { 'dist/cli/main.js': say('ran') });
+  const place = await placeWith(t, { 'dist/cli/main.cjs': say('ran') });
   for (const [version, supported] of [
     ['12.22.12', false],
     ['20.20.2', false],
@@ -126,32 +131,32 @@ test('a signal reaches the Node that does the work', async (t) => {
 });
 
 test('the exit code is main’s, and output is whole', async (t) => {
-  const main = `export async function main() { process.stdout.write('x'.repeat(3e6)); return 4; }`;
-  const place = await placeWith(t, { 'dist/cli/main.js': main });
+  const main = `exports.main = async () => { process.stdout.write('x'.repeat(3e6)); return 4; };`;
+  const place = await placeWith(t, { 'dist/cli/main.cjs': main });
   const { exitCode, stdout } = await run(place.launcher, []);
   assert.deepEqual([exitCode, stdout.length], [4, 3_000_000]);
 });
 
 test('a crash is exit 3 and one line; --debug shows where', async (t) => {
   for (const main of [
-    `export async function main() { throw new Error('boom\\nmore'); }`,
-    `export function main() { setTimeout(() => { throw new Error('boom'); }, 1); return new Promise(() => {}); }`,
-    `export async function main() { void Promise.reject(new Error('boom')); await new Promise(() => {}); }`,
+    `exports.main = async () => { throw new Error('boom\\nmore'); }`,
+    `exports.main = () => { setTimeout(() => { throw new Error('boom'); }, 1); return new Promise(() => {}); }`,
+    `exports.main = async () => { void Promise.reject(new Error('boom')); await new Promise(() => {}); }`,
   ]) {
-    const place = await placeWith(t, { 'dist/cli/main.js': main });
+    const place = await placeWith(t, { 'dist/cli/main.cjs': main });
     const { exitCode, stderr } = await run(place.launcher, []);
     assert.equal(exitCode, 3);
     assert.match(stderr, /^bulla: boom \[internal\.bug\]\nhint: .*\n$/);
-    assert.match((await run(place.launcher, ['--debug'])).stderr, /main\.js:1/);
+    assert.match((await run(place.launcher, ['--debug'])).stderr, /main\.cjs:1/);
   }
 });
 
 test('a reader that goes away is no error; a full disk is', async (t) => {
-  const main = `export async function main() {
+  const main = `exports.main = async () => {
     for (let i = 0; i < 50; i++) { process.stdout.write('x'.repeat(1e5)); await new Promise((r) => setTimeout(r, 1)); }
     return 0;
   }`;
-  const place = await placeWith(t, { 'dist/cli/main.js': main });
+  const place = await placeWith(t, { 'dist/cli/main.cjs': main });
   const shell = (command: string): Promise<Ran> =>
     runProcess('/bin/bash', ['-c', command, '_', process.execPath, place.launcher], {
       timeoutMs: 20_000,
@@ -165,7 +170,7 @@ test('a reader that goes away is no error; a full disk is', async (t) => {
 });
 
 test('compiled code is cached only where nobody else can write', async (t) => {
-  const place = await placeWith(t, { 'dist/cli/main.js': say('ran'), 'src/unused': '' });
+  const place = await placeWith(t, { 'dist/cli/main.cjs': say('ran'), 'src/unused': '' });
   const cache = join(place.folder, 'cache');
   const folder = join(cache, 'bulla', 'compile');
   const isCached = async (env: NodeJS.ProcessEnv): Promise<boolean> => {

@@ -1,6 +1,7 @@
 /** The package as its users get it: packed, installed in an empty folder, run and imported. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -53,6 +54,8 @@ test('it holds what a user needs and nothing else', () => {
     'bin/package.json',
     'dist/index.js',
     'dist/index.d.ts',
+    'dist/cli/main.cjs',
+    'dist/cli/THIRD-PARTY-LICENSES.txt',
     'LICENSE',
     'README.md',
   ]) {

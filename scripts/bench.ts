@@ -1,0 +1,175 @@
+/**
+ * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N]`.
+ *
+ * Cold processes of the built dist beside their peers, alternately in one run, so that the ratios
+ * mean something on any machine; the bare floors under them; what each import costs. Everything
+ * runs on loopback in a temporary folder. Nothing here is a test: a figure that is missed is
+ * printed as missed and the exit code stays 0. docs/reference/figures.md keeps what was measured.
+ */
+import { spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { findPeer, peerVersion } from '../test/support/peers.ts';
+import { gpgRows, manyRows, type Row, signRows, startRows, verifyRows } from './bench/contenders.ts';
+import { type ImportCost, importCosts, printImports } from './bench/imports.ts';
+import { measureAlternately } from './bench/measure.ts';
+import { type Check, type Line, linesOf, printChecks, printLines } from './bench/report.ts';
+import { countRequests } from './bench/requests.ts';
+import { countSignatures, openStage, pushMany, type Stage } from './bench/stage.ts';
+
+const root = join(import.meta.dirname, '..');
+const { values: flags } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '15' },
+    images: { type: 'string', default: '1000' },
+    'skip-build': { type: 'boolean', default: false },
+  },
+});
+const rounds = Number(flags.rounds);
+const images = Number(flags.images);
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function progress(what: string): (done: number, of: number) => void {
+  return (done, of) => {
+    if (process.stderr.isTTY) process.stderr.write(`\r${what}: round ${done + 1} of ${of} `);
+    if (process.stderr.isTTY && done + 1 === of) process.stderr.write('\n');
+  };
+}
+
+async function cold(stage: Stage): Promise<readonly Line[]> {
+  const rows: Row[] = [...startRows(stage)];
+  for (const key of stage.keys) {
+    rows.push(...(await verifyRows(stage, key)), ...(await signRows(stage, key)), ...gpgRows(stage, key));
+  }
+  say(`cold processes: ${rows.length} commands, 2 warm-up rounds, ${rounds} rounds`);
+  const measured = await measureAlternately(rows, { warmUps: 2, rounds }, progress('cold'));
+  return linesOf(rows, measured, await countRequests(stage, rows));
+}
+
+async function many(stage: Stage): Promise<readonly Line[]> {
+  const [key] = stage.keys;
+  if (key === undefined) return [];
+  const repository = 'bench/many';
+  say(`${images} images: pushing and signing them`);
+  await pushMany(stage, repository, images);
+  const names = Array.from(
+    { length: images },
+    (_, tag) => `docker://${stage.registry}/${repository}:${tag + 1}`,
+  );
+  const before = countSignatures(stage);
+  const sign = ['--tls-verify=false', '--registries.d', stage.registriesD.file, '--quiet'];
+  const by = ['--sign-by', key.gnupg];
+  await stage.bulla(['sign', ...sign, ...by, ...names]);
+  const signatures = countSignatures(stage) - before;
+  if (signatures !== images) throw new Error(`${signatures} signatures of ${images} images`);
+  await stage.lookaside.reload();
+  const rows = manyRows(stage, key, repository, images);
+  const some = Math.max(3, Math.ceil(rounds / 3));
+  say(`${images} images in one command: 1 warm-up round, ${some} rounds`);
+  const measured = await measureAlternately(rows, { warmUps: 1, rounds: some }, progress('many'));
+  return linesOf(rows, measured, await countRequests(stage, rows));
+}
+
+function checksOf(coldLines: readonly Line[], manyLines: readonly Line[]): readonly Check[] {
+  const checks: Check[] = [];
+  for (const { name, ratio, budget } of coldLines) {
+    if (ratio === undefined || budget === undefined) continue;
+    const goal = ratio <= 0.7 ? ' (goal met)' : '';
+    checks.push({ what: name, measured: `${ratio.toFixed(2)} × skopeo${goal}`, budget, holds: ratio <= 1.3 });
+  }
+  for (const line of manyLines.filter(({ name }) => name.startsWith('verify:'))) {
+    const each = line.median / images;
+    checks.push({
+      what: line.name,
+      measured: `${each.toFixed(2)} ms an image`,
+      budget: '≤ 3 ms',
+      holds: each <= 3,
+    });
+    if (line.requests === undefined) continue;
+    const total = /\((\d+)\)/.exec(line.requests)?.[1] ?? '';
+    const wanted = line.name.endsWith('http') ? 3 * images + 1 : images + 1;
+    checks.push({
+      what: `${line.name}: requests`,
+      measured: line.requests,
+      budget: `N + 2 = 3 an image, and 1 ping${line.name.endsWith('file') ? ' (2 of them read files)' : ''}`,
+      holds: Number(total) <= wanted,
+    });
+  }
+  const own = [...coldLines, ...manyLines].filter(({ name }) => / bulla/.test(name));
+  const peak = own.reduce((most, line) => (line.peakMiB > most.peakMiB ? line : most));
+  checks.push({
+    what: `peak memory (${peak.name})`,
+    measured: `${peak.peakMiB.toFixed(0)} MiB`,
+    budget: '≤ 110 MiB',
+    holds: peak.peakMiB <= 110,
+  });
+  return checks;
+}
+
+async function head(stage: Stage): Promise<Readonly<Record<string, string>>> {
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    node: process.version,
+    cores: `${availableParallelism()}`,
+    skopeo: await peerVersion('skopeo'),
+    gpg: await peerVersion('gpg'),
+    registry:
+      stage.registryIs === 'docker-registry'
+        ? `docker-registry ${await peerVersion('docker-registry')}`
+        : stage.registryIs,
+    bulla: 'dist, run as `node bin/bulla.js` with BULLA_DIST=1 by the pinned Node, compile cache warm',
+  };
+}
+
+function print(
+  about: Readonly<Record<string, string>>,
+  result: {
+    cold: readonly Line[];
+    many: readonly Line[];
+    imports: readonly ImportCost[];
+    checks: readonly Check[];
+  },
+): void {
+  for (const [name, text] of Object.entries(about)) console.log(`${name}: ${text}`);
+  console.log('\nCold processes: wall time of one command, from fork to exit\n');
+  printLines(result.cold);
+  console.log(`${images} distinct images with distinct signatures in one command\n`);
+  printLines(result.many);
+  console.log('What an import costs in a fresh process, with all that it brings along\n');
+  printImports(result.imports);
+  console.log('Budgets\n');
+  printChecks(result.checks);
+  if (findPeer('skopeo') === undefined)
+    console.log('skopeo is missing: no ratios. scripts/install-peers.sh brings it.');
+}
+
+if (!flags['skip-build']) {
+  say('building dist');
+  const built = spawnSync('npm', ['run', 'build', '--silent'], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (built.status !== 0) process.exit(1);
+}
+if (findPeer('gpg') === undefined) {
+  say('gpg is missing: nothing can be measured. scripts/install-peers.sh brings it.');
+  process.exit(1);
+}
+{
+  await using stage = await openStage();
+  const about = await head(stage);
+  const coldLines = await cold(stage);
+  const manyLines = await many(stage);
+  say('imports');
+  const imports = await importCosts(stage, rounds);
+  const checks = checksOf(coldLines, manyLines);
+  if (flags.json)
+    console.log(JSON.stringify({ about, cold: coldLines, many: manyLines, imports, checks }, undefined, 2));
+  else print(about, { cold: coldLines, many: manyLines, imports, checks });
+}

@@ -1,0 +1,27 @@
+/** Counts what one run of a command asks the registry and the lookaside for. */
+import { type Row } from './contenders.ts';
+import { runOnce } from './measure.ts';
+import type { Stage } from './stage.ts';
+
+/** For each row with requests: `6 registry + 2 lookaside (8): GET 8`. */
+export async function countRequests(
+  stage: Stage,
+  rows: readonly Row[],
+): Promise<ReadonlyMap<string, string>> {
+  const counted = new Map<string, string>();
+  for (const row of rows) {
+    stage.registryRequests();
+    await stage.lookaside.count();
+    await runOnce(row);
+    // the registry's log comes through a pipe, the last line a little later than its answer
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const registry = stage.registryRequests();
+    const lookaside = await stage.lookaside.count();
+    if (registry === undefined || registry.length + lookaside === 0) continue;
+    const methods = Object.entries(Object.groupBy(registry, (line) => line.split(' ', 1)[0] ?? ''));
+    const shown = methods.map(([method, lines]) => `${method} ${lines?.length ?? 0}`).join(' ');
+    const asked = lookaside === 0 ? '' : ` + lookaside ${lookaside}`;
+    counted.set(row.name, `${shown}${asked} (${registry.length + lookaside})`);
+  }
+  return counted;
+}

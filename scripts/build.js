@@ -1,0 +1,121 @@
+// Builds dist/ (docs/decisions/0004-bundled-dist.md):
+//   dist/**/*.js, *.d.ts   the library, module by module, by tsc
+//   dist/cli/main.cjs      the command, one file, by esbuild; each module in it runs when first used
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { build } from 'esbuild';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+/** Bundled because nearly every command needs them at once; whatever else is installed beside stays there. */
+const bundled = ['commander', 'smol-toml', 'yaml'];
+
+/** What every bundle of ours is made with; the bench measures imports with the same. */
+export function bundleOptions(entryPoints, outdir) {
+  return {
+    absWorkingDir: root,
+    entryPoints,
+    outdir,
+    bundle: true,
+    // CommonJS: Node's ES module loader costs a cold process more than the whole bundle does
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    platform: 'node',
+    target: 'node24.15',
+    minify: true,
+    charset: 'ascii',
+    legalComments: 'none',
+    external: Object.keys(manifest.dependencies)
+      .filter((name) => !bundled.includes(name))
+      .flatMap((name) => [name, `${name}/*`]),
+    plugins: [plainBuiltins],
+    metafile: true,
+    logLevel: 'warning',
+  };
+}
+
+/**
+ * Built-in modules are asked for by getBuiltinModule, and of each only what is named is touched: an
+ * import as such would run every lazy getter of node:fs, node:util and the like.
+ */
+const plainBuiltins = {
+  name: 'plain-builtins',
+  setup(builder) {
+    builder.onLoad({ filter: /\.[cm]?[jt]s$/ }, ({ path }) => {
+      const text = readFileSync(path, 'utf8');
+      return { contents: withPlainBuiltins(text), loader: path.endsWith('ts') ? 'ts' : 'js' };
+    });
+  },
+};
+
+function withPlainBuiltins(text) {
+  return text
+    .replace(/^import\s+(\w+)\s+from\s+['"]node:child_process['"];?$/gm, (_, name) =>
+      lazyModule(name, 'child_process'),
+    )
+    .replace(
+      /^import\s+(?:\*\s+as\s+)?(\w+)\s+from\s+['"]node:([\w/]+)['"];?$/gm,
+      (_, name, module) => `const ${name} = ${builtin(module)};`,
+    )
+    .replace(/^import\s+\{([^}]*)\}\s+from\s+['"]node:([\w/]+)['"];?$/gm, (_, names, module) => {
+      const values = names
+        .split(',')
+        .map((name) => name.trim())
+        .filter((name) => name !== '' && !name.startsWith('type '));
+      if (values.length === 0) return '';
+      return `const { ${values.map((name) => name.replace(/\s+as\s+/, ': ')).join(', ')} } = ${builtin(module)};`;
+    });
+}
+
+function builtin(module) {
+  return `globalThis.process.getBuiltinModule('node:${module}')`;
+}
+
+/** commander starts programs for a kind of command that Bulla has none of. */
+function lazyModule(name, module) {
+  return `const ${name} = { spawn: (...args) => ${builtin(module)}.spawn(...args) };`;
+}
+
+function run(command, args) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (result.status !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${result.status}`);
+}
+
+/** The licences of what the bundle contains, as they demand. */
+function licences(metafile) {
+  const names = new Set(
+    Object.keys(metafile.inputs)
+      .map((path) => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1])
+      .filter((name) => name !== undefined),
+  );
+  return [...names].sort().map((name) => {
+    const folder = join(root, 'node_modules', name);
+    const { version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
+    if (file === undefined) throw new Error(`${name} is bundled and has no licence file`);
+    return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
+  });
+}
+
+async function main() {
+  const dist = join(root, 'dist');
+  rmSync(dist, { recursive: true, force: true });
+  run(process.execPath, [
+    join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
+    '-p',
+    'tsconfig.build.json',
+  ]);
+  const { metafile } = await build(bundleOptions({ main: 'src/cli/main.ts' }, join(dist, 'cli')));
+  const notice = `dist/cli/main.cjs contains these packages:\n\n${licences(metafile).join(`\n${'-'.repeat(80)}\n\n`)}`;
+  writeFileSync(join(dist, 'cli', 'THIRD-PARTY-LICENSES.txt'), notice);
+  // the launcher reads it as Latin-1, which spares V8 a decoding and half the memory
+  if (/[^\0-\x7f]/.test(readFileSync(join(dist, 'cli', 'main.cjs'), 'utf8')))
+    throw new Error('main.cjs is not ASCII');
+  if (!existsSync(join(dist, 'index.js'))) throw new Error('tsc made no dist/index.js');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
