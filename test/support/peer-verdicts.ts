@@ -98,23 +98,19 @@ let copies = 0;
 export async function askSkopeo(bench: Bench, question: Question): Promise<PeerAnswer> {
   const destination = bench.path('copies', String((copies += 1)));
   mkdirSync(dirname(destination), { recursive: true });
-  const result = await bench.run(
-    'skopeo',
-    [
-      ...['--policy', question.policy],
-      ...['--registries.d', question.registriesD ?? join(bench.config, 'registries.d')],
-      ...['--override-os', platform.os, '--override-arch', platform.architecture],
-      ...(question.requireSigned === true ? ['--require-signed'] : []),
-      ...['copy', '--quiet'],
-      ...(question.insecure === false ? [] : ['--src-tls-verify=false']),
-      ...(question.certDir === undefined ? [] : ['--src-cert-dir', question.certDir]),
-      ...(question.creds === undefined ? [] : ['--src-creds', question.creds]),
-      ...[question.image, `dir:${destination}`],
-    ],
-    {
-      env: { CONTAINERS_REGISTRIES_CONF: question.registriesConf ?? bench.env['CONTAINERS_REGISTRIES_CONF'] },
-    },
-  );
+  const result = await bench.run('skopeo', [
+    ...['--policy', question.policy],
+    ...['--registries.d', question.registriesD ?? join(bench.config, 'registries.d')],
+    ...['--override-os', platform.os, '--override-arch', platform.architecture],
+    // it does not read CONTAINERS_REGISTRIES_CONF
+    ...(question.registriesConf === undefined ? [] : ['--registries-conf', question.registriesConf]),
+    ...(question.requireSigned === true ? ['--require-signed'] : []),
+    ...['copy', '--quiet'],
+    ...(question.insecure === false ? [] : ['--src-tls-verify=false']),
+    ...(question.certDir === undefined ? [] : ['--src-cert-dir', question.certDir]),
+    ...(question.creds === undefined ? [] : ['--src-creds', question.creds]),
+    ...[question.image, `dir:${destination}`],
+  ]);
   return { accepted: result.exitCode === 0, message: lastLine(result.stderr) };
 }
 
