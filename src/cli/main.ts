@@ -31,8 +31,15 @@ export async function main(argv: readonly string[], terminal: Terminal = openTer
     await program.parseAsync([...words], { from: 'user' });
     return outcome;
   } catch (error) {
+    // machines that read verdicts get one document whatever happened; a command line that did not
+    // parse never reached the command that would have printed it
+    if (isUsage(error) && words[0] === 'verify' && words.includes('--json')) terminal.printJson([]);
     return ended(error, terminal, program === undefined ? 'bulla' : commandPath(program, words));
   }
+}
+
+function isUsage(error: unknown): boolean {
+  return error instanceof CommanderError && error.exitCode !== 0;
 }
 
 /** `bulla help trust set` is `bulla trust set --help`. */
