@@ -9,6 +9,7 @@ import { styleText } from 'node:util';
 
 import { BullaError } from '../base/errors.ts';
 import { printable } from '../base/bytes.ts';
+import { isTerminal } from '../base/node.ts';
 
 /** The world as a command sees it. Tests hand in their own. */
 export type Terminal = {
@@ -44,11 +45,13 @@ export type Terminal = {
 
 /** The terminal that this process has. */
 export function openTerminal(): Terminal {
-  const interactive = process.stdin.isTTY && process.stderr.isTTY;
+  const interactive = (): boolean => isTerminal(0) && isTerminal(2);
   const terminal: Terminal = {
     env: process.env,
     cwd: process.cwd(),
-    interactive,
+    get interactive() {
+      return interactive();
+    },
     quiet: false,
     debug: false,
     print: (line) => void process.stdout.write(`${line}\n`),
@@ -61,9 +64,9 @@ export function openTerminal(): Terminal {
     warn: (line) => void process.stderr.write(`warning: ${line}\n`),
     error: (error) => void process.stderr.write(errorLines(error, terminal.debug)),
     readInput,
-    ask: (question, initial) => askText(interactive, question, initial),
-    askSecret: (question, hint) => askSecret(interactive, question, hint),
-    confirm: (question) => confirm(interactive, question),
+    ask: (question, initial) => askText(interactive(), question, initial),
+    askSecret: (question, hint) => askSecret(interactive(), question, hint),
+    confirm: (question) => confirm(interactive(), question),
   };
   return terminal;
 }

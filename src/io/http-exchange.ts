@@ -14,7 +14,7 @@ export type Exchange = {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | ReadableStream<Uint8Array>;
-  /** On performance.now()'s clock. */
+  /** On monotonicMs()'s clock. */
   readonly endsAt: number;
   readonly idleMs: number;
   readonly maxBytes: number;

@@ -1,10 +1,11 @@
 /** Time limits of one exchange: an absolute deadline, an idle limit, the caller's signal. */
 import { BullaError } from '../base/errors.ts';
+import { monotonicMs } from '../base/node.ts';
 import { displayUrl } from './http-url.ts';
 
 export type WatchOptions = {
   readonly url: URL;
-  /** On performance.now()'s clock. */
+  /** On monotonicMs()'s clock. */
   readonly endsAt: number;
   readonly idleMs: number;
   readonly signal?: AbortSignal;
@@ -32,7 +33,7 @@ export class Watch {
     this.#options = options;
     this.#underWay = underWay;
     this.#stop = stop;
-    const left = Math.max(0, options.endsAt - performance.now());
+    const left = Math.max(0, options.endsAt - monotonicMs());
     this.#deadline = setTimeout(() => this.#late('no complete answer in time'), Math.min(left, longestTimer));
     options.signal?.addEventListener('abort', this.#onAbort);
     if (options.signal?.aborted === true) queueMicrotask(this.#onAbort);

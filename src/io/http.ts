@@ -4,6 +4,7 @@
  * credential crosses from one origin to another. node:http costs a cold process a tenth of fetch.
  */
 import { BullaError } from '../base/errors.ts';
+import { monotonicMs } from '../base/node.ts';
 import { type Agents, openAgents, type TlsOptions } from './http-agents.ts';
 import { type Exchange, exchange, isUnknownIssuer } from './http-exchange.ts';
 import { displayUrl } from './http-url.ts';
@@ -91,7 +92,7 @@ async function requestFollowing(
 ): Promise<HttpResponse> {
   const method = request.method ?? 'GET';
   const follow = request.redirects === 'follow' && (method === 'GET' || method === 'HEAD');
-  const endsAt = performance.now() + (request.deadlineMs ?? defaultDeadlineMs);
+  const endsAt = monotonicMs() + (request.deadlineMs ?? defaultDeadlineMs);
   let call: Exchange = {
     method,
     url: request.url,

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { isTerminal } from '../base/node.ts';
 import { runProcess } from '../io/process.ts';
 
 export type Gnupg = {
@@ -99,7 +100,7 @@ function localeOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 /** gpg looks for the terminal of a pinentry on its standard input, which is a pipe here. */
 function terminalOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  if (env['GPG_TTY'] !== undefined || !process.stdin.isTTY) return {};
+  if (env['GPG_TTY'] !== undefined || !isTerminal(0)) return {};
   try {
     return { GPG_TTY: readlinkSync('/proc/self/fd/0') };
   } catch {
