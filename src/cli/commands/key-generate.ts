@@ -1,4 +1,4 @@
-/** `bulla key generate gpg`: by flags, or on a terminal by the questions that gpg asks. */
+/** `bulla key generate`, and its `gpg`: by flags, or on a terminal by the questions that gpg asks. */
 import { resolve } from 'node:path';
 
 import { Command } from 'commander';
@@ -11,7 +11,8 @@ import { generateKey, type GenerateTarget } from '../../operations/keys.ts';
 import type { CommandContext } from '../command.ts';
 import { flagOption, type Parsed, readPassphraseFile, textOption } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
-import { day } from './key-options.ts';
+import { sigstoreCommand } from './key-generate-sigstore.ts';
+import { askNewPassphrase, day } from './key-options.ts';
 
 const usualExpiry = '2y';
 
@@ -20,6 +21,7 @@ export function generateCommand(context: CommandContext): Command {
     .description('Make a signing key.')
     .addHelpText('after', '\nExample:\n  $ bulla key generate gpg --user-id "Release <release@example.com>"');
   generate.addCommand(gpgCommand(context));
+  generate.addCommand(sigstoreCommand(context));
   return generate;
 }
 
@@ -132,20 +134,6 @@ async function newPassphrase(
 ): Promise<string | undefined> {
   const file = textOption(parsed, 'passphraseFile');
   if (file !== undefined) return readPassphraseFile(resolve(terminal.cwd, file), terminal);
-  if (!terminal.interactive) {
-    throw new BullaError(
-      'key.passphrase-missing',
-      'a new key wants a passphrase and there is no terminal to ask on',
-      {
-        hint: 'give --passphrase-file; an empty file means no passphrase',
-      },
-    );
-  }
-  if (target === 'gnupg') return undefined;
-  const passphrase = await terminal.askSecret('Passphrase of the new key');
-  if ((await terminal.askSecret('The same once more')) !== passphrase) {
-    throw new BullaError('key.passphrase-wrong', 'the two passphrases differ; no key was made');
-  }
-  if (passphrase === '') terminal.warn('the key has no passphrase: whoever gets the file signs in its name');
-  return passphrase;
+  if (target === 'gnupg' && terminal.interactive) return undefined;
+  return askNewPassphrase(terminal, 'give --passphrase-file; an empty file means no passphrase');
 }

@@ -35,6 +35,27 @@ export async function passphraseSource(parsed: Parsed, terminal: Terminal): Prom
   return terminal.interactive ? { ask: (question) => terminal.askSecret(question) } : {};
 }
 
+/**
+ * Asks twice for the passphrase of a new key, and warns of an empty one.
+ * @param hint how to give it where nobody can be asked
+ * @throws BullaError `key.passphrase-missing`, `key.passphrase-wrong`
+ */
+export async function askNewPassphrase(terminal: Terminal, hint: string): Promise<string> {
+  if (!terminal.interactive) {
+    throw new BullaError(
+      'key.passphrase-missing',
+      'a new key wants a passphrase and there is no terminal to ask on',
+      { hint },
+    );
+  }
+  const passphrase = await terminal.askSecret('Passphrase of the new key');
+  if ((await terminal.askSecret('The same once more')) !== passphrase) {
+    throw new BullaError('key.passphrase-wrong', 'the two passphrases differ; no key was made');
+  }
+  if (passphrase === '') terminal.warn('the key has no passphrase: whoever gets the file signs in its name');
+  return passphrase;
+}
+
 export function keyringName(source: KeySource): string {
   return source === 'gnupg' ? 'GnuPG' : 'own';
 }
