@@ -54,30 +54,36 @@ const plainBuiltins = {
 
 function withPlainBuiltins(text) {
   return text
-    .replace(/^import\s+(\w+)\s+from\s+['"]node:child_process['"];?$/gm, (_, name) =>
-      lazyModule(name, 'child_process'),
+    .replace(/^import\s+(?:\*\s+as\s+)?(\w+)\s+from\s+['"]node:([\w/]+)['"];?$/gm, (_, name, module) =>
+      module === 'child_process' ? lazily(['spawn'], module, name) : `const ${name} = ${builtin(module)};`,
     )
-    .replace(
-      /^import\s+(?:\*\s+as\s+)?(\w+)\s+from\s+['"]node:([\w/]+)['"];?$/gm,
-      (_, name, module) => `const ${name} = ${builtin(module)};`,
-    )
-    .replace(/^import\s+\{([^}]*)\}\s+from\s+['"]node:([\w/]+)['"];?$/gm, (_, names, module) => {
-      const values = names
+    .replace(/^import\s+\{([^}]*)\}\s+from\s+['"]node:([\w/]+)['"];?$/gm, (_, list, module) => {
+      const names = list
         .split(',')
-        .map((name) => name.trim())
+        .map((name) => name.trim().replace(/\s+as\s+/, ': '))
         .filter((name) => name !== '' && !name.startsWith('type '));
-      if (values.length === 0) return '';
-      return `const { ${values.map((name) => name.replace(/\s+as\s+/, ': ')).join(', ')} } = ${builtin(module)};`;
+      if (names.length === 0) return '';
+      if (withoutState.has(module)) return lazily(names, module);
+      return `const { ${names.join(', ')} } = ${builtin(module)};`;
     });
 }
+
+/** Loaded with the first call: nothing but functions is imported from them. */
+const withoutState = new Set(['fs/promises', 'os']);
 
 function builtin(module) {
   return `globalThis.process.getBuiltinModule('node:${module}')`;
 }
 
-/** commander starts programs for a kind of command that Bulla has none of. */
-function lazyModule(name, module) {
-  return `const ${name} = { spawn: (...args) => ${builtin(module)}.spawn(...args) };`;
+/** Functions of a module that is loaded when one of them is called; commander has a child_process it never uses. */
+function lazily(names, module, holder) {
+  const functions = names.map((name) => {
+    if (!/^[a-z]\w*$/.test(name) || name === 'constants')
+      throw new Error(`${name} of node:${module} is no function`);
+    return `${name} = (...args) => ${builtin(module)}.${name}(...args)`;
+  });
+  if (holder === undefined) return `const ${functions.join(', ')};`;
+  return `const ${holder} = { ${functions.map((each) => each.replace(' = ', ': ')).join(', ')} };`;
 }
 
 function run(command, args) {

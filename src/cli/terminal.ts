@@ -43,14 +43,17 @@ export type Terminal = {
   confirm(question: string): Promise<boolean>;
 };
 
+function isInteractive(): boolean {
+  return isTerminal(0) && isTerminal(2);
+}
+
 /** The terminal that this process has. */
 export function openTerminal(): Terminal {
-  const interactive = (): boolean => isTerminal(0) && isTerminal(2);
   const terminal: Terminal = {
     env: process.env,
     cwd: process.cwd(),
     get interactive() {
-      return interactive();
+      return isInteractive();
     },
     quiet: false,
     debug: false,
@@ -64,9 +67,9 @@ export function openTerminal(): Terminal {
     warn: (line) => void process.stderr.write(`warning: ${line}\n`),
     error: (error) => void process.stderr.write(errorLines(error, terminal.debug)),
     readInput,
-    ask: (question, initial) => askText(interactive(), question, initial),
-    askSecret: (question, hint) => askSecret(interactive(), question, hint),
-    confirm: (question) => confirm(interactive(), question),
+    ask: (question, initial) => askText(isInteractive(), question, initial),
+    askSecret: (question, hint) => askSecret(isInteractive(), question, hint),
+    confirm: (question) => confirm(isInteractive(), question),
   };
   return terminal;
 }

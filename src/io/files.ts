@@ -1,6 +1,6 @@
 /** Files, bounded when read and whole when written. */
-import { constants } from 'node:fs';
-import { link, mkdir, open, rename, stat, unlink } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { printable } from '../base/bytes.ts';
@@ -11,28 +11,59 @@ import { crypto } from '../base/node.ts';
 export const temporaryPrefix = '.bulla-tmp-';
 
 /**
+ * Up to this size a file is read while the process waits. Configuration, keys and signatures are
+ * small and mostly in the page cache, where reading one takes 30 µs; a way through Node's thread
+ * pool and back for each step of it takes twenty times that.
+ */
+const smallBytes = 1_048_576;
+
+/**
  * Reads a whole file of at most `limit` bytes.
  * @throws BullaError `io.not-found` (also for a missing folder), `io.too-large`, `io.failed`
  */
 export async function readBoundedFile(path: string, limit: number): Promise<Uint8Array> {
   try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const { size } = await file.stat();
-    if (size > limit) throw tooLarge(path, limit);
-    // one byte more than allowed is asked for: a file may grow, and /proc files say size 0
-    const room = size > 0 ? size + 1 : limit + 1;
-    const buffer = Buffer.alloc(Math.min(room, limit + 1));
-    let length = 0;
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, length, buffer.length - length);
-      if (bytesRead === 0) break;
-      length += bytesRead;
-      if (length > limit || length === buffer.length) throw tooLarge(path, limit);
-    }
-    return new Uint8Array(buffer.buffer, buffer.byteOffset, length);
+    return readSmallFile(path, limit) ?? (await readLargeFile(path, limit));
   } catch (error) {
     throw fileError(error, path, 'read');
   }
+}
+
+/** Undefined for what is large, is no plain file, or does not say its size (as in /proc). */
+function readSmallFile(path: string, limit: number): Uint8Array | undefined {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const status = fstatSync(descriptor);
+    if (!status.isFile() || status.size === 0 || status.size > smallBytes) return undefined;
+    if (status.size > limit) throw tooLarge(path, limit);
+    const buffer = Buffer.alloc(status.size + 1);
+    let length = 0;
+    for (let count = -1; count !== 0; length += count) {
+      count = readSync(descriptor, buffer, length, buffer.length - length, null);
+      // it grew since it was asked for its size
+      if (length + count === buffer.length) return undefined;
+    }
+    return new Uint8Array(buffer.buffer, buffer.byteOffset, length);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+async function readLargeFile(path: string, limit: number): Promise<Uint8Array> {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const { size } = await file.stat();
+  if (size > limit) throw tooLarge(path, limit);
+  // one byte more than allowed is asked for: a file may grow, and /proc files say size 0
+  const room = size > 0 ? size + 1 : limit + 1;
+  const buffer = Buffer.alloc(Math.min(room, limit + 1));
+  let length = 0;
+  for (;;) {
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+    if (length > limit || length === buffer.length) throw tooLarge(path, limit);
+  }
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, length);
 }
 
 /** As readBoundedFile, but undefined where there is no such file. */
@@ -47,8 +78,7 @@ export async function readFileIfThere(path: string, limit: number): Promise<Uint
 
 export async function exists(path: string): Promise<boolean> {
   try {
-    await stat(path);
-    return true;
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
   } catch (error) {
     if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ENOTDIR')) return false;
     throw fileError(error, path, 'read');

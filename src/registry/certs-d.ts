@@ -1,5 +1,5 @@
 /** certs.d: CA certificates and client certificates of one registry host (containers-certs.d.5). */
-import { readdir } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 
 import { printable, textOf } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
@@ -32,11 +32,11 @@ export async function readHostCertificates(
   host: string,
   certDir?: string,
 ): Promise<TlsOptions> {
-  if (certDir !== undefined) return readFolder(certDir, await namesIn(certDir));
+  if (certDir !== undefined) return readFolder(certDir, namesIn(certDir));
   for (const parent of certificateFolders(environment)) {
     const folder = `${parent}/${host}`;
     try {
-      return await readFolder(folder, await namesIn(folder));
+      return await readFolder(folder, namesIn(folder));
     } catch (error) {
       if (!(error instanceof BullaError && error.code === 'io.not-found')) throw error;
       // the folder was listed, then a file in it was gone: that is not "no folder"
@@ -46,9 +46,9 @@ export async function readHostCertificates(
   return {};
 }
 
-async function namesIn(folder: string): Promise<readonly string[]> {
+function namesIn(folder: string): readonly string[] {
   try {
-    return (await readdir(folder)).sort();
+    return readdirSync(folder).sort();
   } catch (error) {
     throw fileError(error, folder, 'read');
   }

@@ -1,5 +1,5 @@
 /** registries.conf, version 2 (containers-registries.conf.5): which files, what they say, merged. */
-import { readdir } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 
 import { printable, textOf } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
@@ -69,19 +69,18 @@ async function confFiles(
   }
   // the user's own file replaces the system's and its drop-ins, as containers/image has it
   if (explicit === undefined && (await exists(`${own}/registries.conf`))) {
-    return [`${own}/registries.conf`, ...(await dropIns(`${own}/registries.conf.d`))];
+    return [`${own}/registries.conf`, ...dropIns(`${own}/registries.conf.d`)];
   }
   return [
     explicit ?? `${system}/registries.conf`,
-    ...(await dropIns(`${system}/registries.conf.d`)),
-    ...(await dropIns(`${own}/registries.conf.d`)),
+    ...dropIns(`${system}/registries.conf.d`),
+    ...dropIns(`${own}/registries.conf.d`),
   ];
 }
 
-async function dropIns(folder: string): Promise<readonly string[]> {
+function dropIns(folder: string): readonly string[] {
   try {
-    const names = await readdir(folder);
-    return names
+    return readdirSync(folder)
       .filter((name) => name.endsWith('.conf'))
       .sort()
       .map((name) => `${folder}/${name}`);

@@ -9,7 +9,7 @@
  * XDG_CONFIG_HOME plays no part in it. `rule: 'merge'` is the new one: user, /etc and /usr/share
  * together, a basename in an earlier folder hiding the same one in later folders.
  */
-import { readdir } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 
@@ -53,7 +53,7 @@ export type RegistriesDOptions = {
  */
 export async function readRegistriesD(options: RegistriesDOptions): Promise<RegistriesD> {
   const folders = options.dir === undefined ? await searchFolders(options) : [options.dir];
-  const paths = await dropInsOf(folders);
+  const paths = dropInsOf(folders);
   const files = await Promise.all(paths.map(readDropIn));
   const builtIn = builtInLookaside(options);
   return { folders, ...mergeFiles(files.filter((each) => each !== undefined)), builtIn };
@@ -92,19 +92,19 @@ function builtInLookaside(options: RegistriesDOptions): string {
 }
 
 /** Every `*.yaml` of the folders, sorted by basename; an earlier folder hides its namesakes in later ones. */
-async function dropInsOf(folders: readonly string[]): Promise<readonly string[]> {
+function dropInsOf(folders: readonly string[]): readonly string[] {
   const byName = new Map<string, string>();
   for (const folder of folders) {
-    for (const name of await namesIn(folder)) {
+    for (const name of namesIn(folder)) {
       if (name.endsWith('.yaml') && !byName.has(name)) byName.set(name, join(folder, name));
     }
   }
   return [...byName.values()].sort((a, b) => (basename(a) < basename(b) ? -1 : 1));
 }
 
-async function namesIn(folder: string): Promise<readonly string[]> {
+function namesIn(folder: string): readonly string[] {
   try {
-    return await readdir(folder);
+    return readdirSync(folder);
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return [];
     throw unreadable(folder, error);
