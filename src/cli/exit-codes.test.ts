@@ -25,7 +25,8 @@ test('each row says something of its own', () => {
 
 test('the page explains each exit code', () => {
   const explained = [...page.matchAll(/^\| ([0-9]) \| /gm)].map(([, exit]) => Number(exit));
-  assert.deepEqual(explained, [0, ...new Set(Object.values(errorCodes))].toSorted());
+  assert.deepEqual(new Set(explained), new Set([0, ...Object.values(errorCodes)]));
+  assert.equal(explained.length, 5);
 });
 
 test('every code is in use', () => {
