@@ -33,7 +33,6 @@ type Stage = {
 async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
   await using bench = await openBench();
   const registry = await startRegistry(bench);
-  writeFileSync(bench.path('auth.json'), '{}');
   const { digest } = await writeOciImage(bench.path('image'), { tag: 'v1' });
   useLookaside(bench, `file://${bench.path('sig')}`);
   // podman image sign has no --tls-verify

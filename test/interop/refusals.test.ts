@@ -58,7 +58,6 @@ const unsigned: Wanted = { code: 'trust.no-signature', exit: 1, signatures: [] }
 async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
   await using bench = await openBench();
   const registry = await startRegistry(bench);
-  writeFileSync(bench.path('auth.json'), '{}');
   const { digest } = await writeOciImage(bench.path('image'), { tag: 'v1' });
   useLookaside(bench, `file://${bench.path('sig')}`);
   const key = await bench.newGpgKey('Signer <signer@example.com>', { type: 'ed25519' });

@@ -26,8 +26,6 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
   const registry = await startRegistry(bench);
   const { digest } = await writeOciImage(bench.path('image'), { tag: 'v1' });
   useLookaside(bench, `file://${bench.path('sig')}`);
-  // Bulla refuses an auth file that is named and missing
-  writeFileSync(bench.path('auth.json'), '{}');
   // podman image sign has no --tls-verify
   const insecure = `[[registry]]\nlocation = "${registry.host}"\ninsecure = true\n`;
   appendFileSync(bench.path('registries.conf'), insecure);

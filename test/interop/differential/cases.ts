@@ -129,6 +129,10 @@ function oneByOne(place: Place): Case[] {
     });
   }
   const every = policyOf(place, 'first and all that failed');
+  const anything = JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] });
+  for (const framing of ['as signed', 'HTML', 'one bit changed'] as const) {
+    add(`framing, where nothing is required: ${framing}`, { framing }, anything);
+  }
   for (const signer of signerNames) add(`signer: ${signer}`, { signer }, every);
   for (const digest of digestKinds) add(`digest: ${digest}`, { digest }, anyName);
   for (const file of keyFileNames) add(`key file: ${file}`, {}, policyOf(place, file));

@@ -17,7 +17,6 @@ const repositories = ['ns/deep/app', 'solo'] as const;
 /** Starts the registry, fills it, makes the keys. */
 export async function openPlace(bench: Bench): Promise<Place> {
   const registry = await startRegistry(bench);
-  writeFileSync(bench.path('auth.json'), '{}');
   mkdirSync(bench.path('keys'));
   const images = await pushImages(bench, registry.host);
   const keys = await makeKeys(bench);
