@@ -98,9 +98,11 @@ async function judgeImage(
   const list = parseManifest(top);
   if (list.kind !== 'index') throw new BullaError('manifest.malformed', 'the list is no list');
   return await mapBounded(instancesOf(list, request), atOnce, async ({ digest, platform }) => {
-    // an instance that is not there, or not what its digest says, is no instance
-    await image.manifest(digest);
-    return { ...(await judgeDigest(digest)), digest, ...(platform !== undefined && { platform }) };
+    // an instance that is not there, or not what its digest says, is no instance; it is judged by
+    // the sha256 of its bytes, whatever algorithm the list names it by
+    const instance = await image.manifest(digest);
+    const verdict = await judgeDigest(instance.digest);
+    return { ...verdict, digest: instance.digest, ...(platform !== undefined && { platform }) };
   });
 }
 
