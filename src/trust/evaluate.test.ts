@@ -104,10 +104,6 @@ function lacking(error: unknown): boolean {
   return isBullaError(error, 'trust.key-unavailable');
 }
 
-function undecided(error: unknown): boolean {
-  return isBullaError(error, 'trust.not-evaluated');
-}
-
 test('a good signature is accepted, and the verdict says by whom and where', async () => {
   const verdict = await judged([byAlice], subjectOf('h.x/a:1', await signed(alice, 'h.x/a:1')));
   assert.equal(verdict.accepted, true);
@@ -240,11 +236,12 @@ test('a key that cannot be had leaves no verdict; without signatures it is not a
   assert.deepEqual(codes(unsigned), ['trust.no-signature']);
 });
 
-test('sigstoreSigned cannot be judged yet, and is never an acceptance', async () => {
+test('sigstoreSigned needs a signature attachment', async () => {
   const sigstore = { type: 'sigstoreSigned', keyPath: 'alice' };
-  const subject = subjectOf('h.x/a:1', cosign);
-  await assert.rejects(judged([sigstore], subject), undecided);
-  await assert.rejects(judged([{ type: 'insecureAcceptAnything' }, sigstore], subject), undecided);
+  const subject = subjectOf('h.x/a:1', cosign, await signed(alice, 'h.x/a:1'));
+  const verdict = await judged([{ type: 'insecureAcceptAnything' }, sigstore], subject);
+  assert.deepEqual(codes(verdict), ['insecureAcceptAnything', 'trust.no-signature']);
+  assert.match(verdict.requirements[1]?.message ?? '', /1 of another kind, 1 sigstore attachments/);
 });
 
 test('a key file is read once for many images', async () => {
@@ -287,16 +284,16 @@ test('by keys alone: the key, the digest and the default identity rule decide', 
   const keyring = parseKeyring(alice.publicKey);
   const good = await signed(alice, 'h.x/a:1');
   const accepted = await evaluateKeys(
-    keyring,
+    { keyring },
     subjectOf('h.x/a:1', await signed(mallory, 'h.x/a:1'), good),
     now,
   );
   assert.equal(accepted.accepted, true);
   assert.equal(accepted.scope, null);
-  assert.equal((await evaluateKeys(keyring, subjectOf('h.x/a:2', good), now)).accepted, false);
-  assert.deepEqual(codes(await evaluateKeys(keyring, subjectOf('h.x/a:1'), now)), ['trust.no-signature']);
+  assert.equal((await evaluateKeys({ keyring }, subjectOf('h.x/a:2', good), now)).accepted, false);
+  assert.deepEqual(codes(await evaluateKeys({ keyring }, subjectOf('h.x/a:1'), now)), ['trust.no-signature']);
   const { dockerReference: _, ...nameless } = subjectOf('h.x/a:1', good);
-  const verdict = await evaluateKeys(keyring, nameless, now);
+  const verdict = await evaluateKeys({ keyring }, nameless, now);
   assert.equal(verdict.requirements[0]?.signatures[0]?.code, 'signature.wrong-identity');
 });
 
@@ -332,13 +329,13 @@ test('nothing is read after what is no signature: it has decided', async () => {
 test('for a key named by hand it is one signature that does not count', async () => {
   const name = 'h.x/a:1';
   const keyring = parseKeyring(alice.publicKey);
-  const both = await evaluateKeys(keyring, subjectOf(name, unreadable, await signed(alice, name)), now);
+  const both = await evaluateKeys({ keyring }, subjectOf(name, unreadable, await signed(alice, name)), now);
   assert.deepEqual(
     both.requirements[0]?.signatures.map(({ code }) => code),
     ['signature.empty', 'accepted'],
   );
   assert.equal(both.accepted, true);
-  const alone = await evaluateKeys(keyring, subjectOf(name, unreadable), now);
+  const alone = await evaluateKeys({ keyring }, subjectOf(name, unreadable), now);
   assert.equal(alone.accepted, false);
   assert.equal(alone.requirements[0]?.code, 'trust.not-accepted');
 });

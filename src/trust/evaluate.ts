@@ -6,15 +6,18 @@
  * is returned; what makes a decision impossible (a store that cannot be read, a key file that is
  * not there) is thrown.
  */
-import { BullaError } from '../base/errors.ts';
-import type { Keyring } from '../keys/openpgp/keyring.ts';
-import { keyringOf, type KeyReader } from './keyrings.ts';
+import { keyringOf } from './keyrings.ts';
+import type { KeyReader } from './material.ts';
 import { type Policy, whereIs } from './policy.ts';
-import { defaultIdentity, type Requirement, type SignedBy } from './requirement.ts';
+import type { Requirement, SignedBy, SigstoreSigned } from './requirement.ts';
 import { selectRequirements } from './scopes.ts';
-import { concludeSignedBy, judgeSignature, ofAnotherKind, refuseUnreadable } from './signed-by.ts';
-import type { RequirementVerdict, SignatureVerdict, StoredLike, Subject, Verdict } from './verdict.ts';
+import { refuseUnreadable } from './signatures.ts';
+import { concludeSignedBy, judgeSignature, ofAnotherKind } from './signed-by.ts';
+import { signersOf } from './sigstore-material.ts';
+import { concludeSigstoreSigned, isCandidate, judgeAttachment, noCandidate } from './sigstore-signed.ts';
+import type { RequirementVerdict, StoredLike, Subject, Verdict } from './verdict.ts';
 
+export { evaluateKeys } from './given-keys.ts';
 export type { Subject, Verdict } from './verdict.ts';
 
 export type EvaluateContext = {
@@ -31,7 +34,7 @@ export type EvaluateContext = {
 
 /**
  * Judges an image by a policy.
- * @throws BullaError `trust.key-unavailable`, `trust.not-evaluated` (sigstoreSigned), and whatever `subject.signatures` throws
+ * @throws BullaError `trust.key-unavailable`, and whatever `subject.signatures` throws
  */
 export async function evaluate(policy: Policy, subject: Subject, context: EvaluateContext): Promise<Verdict> {
   const { scope, requirements } = selectRequirements(policy, subject);
@@ -46,24 +49,6 @@ export async function evaluate(policy: Policy, subject: Subject, context: Evalua
   // an empty list cannot be parsed; were there one, it would accept nothing
   const accepted = verdicts.length > 0 && verdicts.every((verdict) => verdict.accepted);
   return { accepted, scope, requirements: verdicts };
-}
-
-/**
- * Judges an image by keys alone, as `verify --key` does: one requirement, with the identity rule
- * that a policy has by default (matchRepoDigestOrExact), so that a signature made for another
- * image of the repository does not pass. An image without a Docker reference needs one (`--as`).
- * Reading ends with the first signature that is accepted.
- */
-export async function evaluateKeys(keyring: Keyring, subject: Subject, now: Date): Promise<Verdict> {
-  const rule = { keyring, identity: defaultIdentity, now };
-  const verdicts: SignatureVerdict[] = [];
-  for await (const stored of subject.signatures()) {
-    const verdict = judgeSignature(stored, rule, subject);
-    verdicts.push(verdict);
-    if (verdict.accepted) break;
-  }
-  const requirement = concludeSignedBy(verdicts);
-  return { accepted: requirement.accepted, scope: null, requirements: [requirement] };
 }
 
 type Judging = {
@@ -89,9 +74,7 @@ async function judge(requirement: Requirement, judging: Judging): Promise<Requir
         `signedBaseLayer accepts nothing, here as in podman (${place()})`,
       );
     case 'sigstoreSigned':
-      throw new BullaError('trust.not-evaluated', `${place()}: sigstoreSigned cannot be judged yet`, {
-        hint: 'use signedBy with GPG keys for this scope',
-      });
+      return judgeSigstoreSigned(requirement, judging);
     case 'signedBy':
       return judgeSignedBy(requirement, judging, place);
   }
@@ -103,7 +86,7 @@ async function judgeSignedBy(
   place: () => string,
 ): Promise<RequirementVerdict> {
   const all = await signatures();
-  const unreadable = refuseUnreadable(all);
+  const unreadable = refuseUnreadable(requirement.type, all);
   if (unreadable !== undefined) return unreadable;
   // without a signature there is nothing to judge, and the keys are not looked at (as containers/image)
   if (!all.some(({ signature }) => signature.format === 'simple')) {
@@ -116,6 +99,23 @@ async function judgeSignedBy(
   const keyring = await keyringOf(policy, requirement, context.keyring);
   const rule = { keyring, identity: requirement.signedIdentity, now: context.now };
   return concludeSignedBy(all.map((stored) => judgeSignature(stored, rule, subject)));
+}
+
+async function judgeSigstoreSigned(
+  requirement: SigstoreSigned,
+  { policy, subject, context, signatures }: Judging,
+): Promise<RequirementVerdict> {
+  const all = await signatures();
+  const unreadable = refuseUnreadable(requirement.type, all);
+  if (unreadable !== undefined) return unreadable;
+  // as above: without a candidate the keys are not looked at
+  if (!all.some(isCandidate)) return concludeSigstoreSigned(all, all.map(noCandidate));
+  const signers = await signersOf(policy, requirement, context.keyring);
+  const rule = { signers, identity: () => requirement.signedIdentity, now: context.now };
+  return concludeSigstoreSigned(
+    all,
+    all.map((stored) => judgeAttachment(stored, rule, subject)),
+  );
 }
 
 function refused(

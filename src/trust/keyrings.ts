@@ -1,46 +1,16 @@
-/** The keyrings of requirements, read and parsed once however many images are judged. */
+/** The keyrings of signedBy requirements. */
 import { BullaError } from '../base/errors.ts';
 import { type Keyring, parseKeyring } from '../keys/openpgp/keyring.ts';
-import { whereIs } from './policy.ts';
 import type { PolicyText } from './fields.ts';
+import { type KeyReader, readMaterial, rememberLoaded } from './material.ts';
 import type { SignedBy } from './requirement.ts';
-
-/** Reads a key file; it is called once for each path of a requirement. */
-export type KeyReader = (path: string) => Promise<Uint8Array>;
-
-// By reader and requirement: both live as long as one command (or one loaded policy), so a key file
-// that changes is seen when its policy is parsed again.
-const parsed = new WeakMap<KeyReader, WeakMap<SignedBy, Promise<Keyring>>>();
 
 /**
  * The keyring of a requirement: all of its files together, every one of which must be readable.
  * @throws BullaError `trust.key-unavailable` where a file is missing or unreadable, or none holds a key
  */
-export function keyringOf(policy: PolicyText, requirement: SignedBy, read: KeyReader): Promise<Keyring> {
-  const known = parsed.get(read) ?? new WeakMap<SignedBy, Promise<Keyring>>();
-  parsed.set(read, known);
-  const found = known.get(requirement);
-  if (found !== undefined) return found;
-  const keyring = loadKeyring(policy, requirement, read);
-  known.set(requirement, keyring);
-  // a failure is not kept: the next image may find the file readable again
-  keyring.catch(() => known.delete(requirement));
-  return keyring;
-}
-
-async function loadKeyring(policy: PolicyText, requirement: SignedBy, read: KeyReader): Promise<Keyring> {
-  const { keys, source } = requirement;
-  try {
-    const files = keys.kind === 'data' ? keys.data : await Promise.all(keys.paths.map(read));
-    return mergeKeyrings(files);
-  } catch (error) {
-    if (!(error instanceof BullaError)) throw error;
-    throw new BullaError('trust.key-unavailable', `${whereIs(policy, source)}: ${error.message}`, {
-      hint: error.hint ?? 'key paths of a policy.json are relative to the working directory',
-      cause: error,
-    });
-  }
-}
+export const keyringOf: (policy: PolicyText, requirement: SignedBy, read: KeyReader) => Promise<Keyring> =
+  rememberLoaded(async ({ keys }: SignedBy, read) => mergeKeyrings(await readMaterial(keys, read)));
 
 /**
  * One keyring of all files. As in containers/image, which lets gpg import one file after another, a

@@ -5,6 +5,7 @@ import { verifySimpleSigning } from '../formats/simple-signing.ts';
 import type { Keyring } from '../keys/openpgp/keyring.ts';
 import { matchIdentity } from './identity.ts';
 import type { SignedIdentity } from './requirement.ts';
+import { conclude } from './signatures.ts';
 import type { RequirementVerdict, SignatureVerdict, StoredLike, Subject } from './verdict.ts';
 
 /** What a simple signature is judged by. */
@@ -55,34 +56,10 @@ export function ofAnotherKind({ signature, location }: StoredLike): SignatureVer
   return { ...base, code: 'signature.wrong-type', message };
 }
 
-/**
- * One stored thing that is no signature refuses the image, whatever stands beside it: containers/image
- * does not get past reading it. Undefined where there is none.
- */
-export function refuseUnreadable(all: readonly StoredLike[]): RequirementVerdict | undefined {
-  const bad = all.find(({ signature }) => signature.format === 'unreadable');
-  if (bad === undefined) return undefined;
-  const verdict = ofAnotherKind(bad);
-  const { message } = verdict;
-  const code = verdict.code === 'accepted' ? 'signature.unrecognized' : verdict.code;
-  return { type: 'signedBy', accepted: false, code, message, signatures: [verdict] };
-}
-
 /** Any accepted signature is enough. */
 export function concludeSignedBy(verdicts: readonly SignatureVerdict[]): RequirementVerdict {
-  const type = 'signedBy';
-  if (verdicts.some(({ accepted }) => accepted)) return { type, accepted: true, signatures: verdicts };
   const simple = verdicts.filter(({ format }) => format === 'simple' || format === 'unreadable');
-  if (simple.length === 0) {
-    const others =
-      verdicts.length === 0 ? '' : ` (${verdicts.length} of another kind, which signedBy does not read)`;
-    const message = `a signature is required, but the image has none${others}`;
-    return { type, accepted: false, code: 'trust.no-signature', message, signatures: verdicts };
-  }
-  const reasons = simple.map(({ message }) => message);
-  const message =
-    reasons.length === 1
-      ? (reasons[0] ?? '')
-      : `none of ${reasons.length} signatures is accepted: ${[...new Set(reasons)].slice(0, 5).join('; ')}`;
-  return { type, accepted: false, code: 'trust.not-accepted', message, signatures: verdicts };
+  const others =
+    verdicts.length === 0 ? '' : ` (${verdicts.length} of another kind, which signedBy does not read)`;
+  return conclude('signedBy', verdicts, simple, others);
 }

@@ -26,10 +26,12 @@ export type SignatureVerdict = {
   readonly format: string;
   /** Where the signature was found. */
   readonly store: string;
-  /** The primary key's fingerprint, upper-case hexadecimal. */
+  /** GPG: the primary key's fingerprint, upper-case hexadecimal. sigstore: sha256 of SubjectPublicKeyInfo, lower-case. */
   readonly key?: string;
-  /** The docker-reference that was signed. */
+  /** The docker-reference that was signed; for a certificate whose it is: `alice@example.com (https://issuer)`. */
   readonly identity?: string;
+  /** The docker-reference that was signed, where the signature is sigstore's and accepted. */
+  readonly reference?: string;
   /** What the signature says of itself and nobody vouches for. */
   readonly untrusted?: Readonly<Record<string, unknown>>;
   readonly accepted: boolean;

@@ -1,0 +1,71 @@
+/** Signature attachments that skopeo and cosign made, with keys and certificates (test/fixtures/sigstore). */
+import { readFileSync } from 'node:fs';
+
+import { utf8 } from '../../src/base/bytes.ts';
+import { type Digest, digestOf } from '../../src/base/digest.ts';
+import type { CosignSignature } from '../../src/formats/cosign.ts';
+
+type Samples = {
+  readonly attachments: Readonly<
+    Record<
+      AttachmentName,
+      { readonly mimeType: string; readonly payload: string; readonly annotations: Record<string, string> }
+    >
+  >;
+  readonly keys: Readonly<
+    Record<'cosign' | 'rekor' | 'ct' | 'rekor2' | 'c2' | 'c3' | 'sk' | 'peersRekor', string>
+  >;
+  readonly certificates: Readonly<
+    Record<
+      | 'fulcioRoot'
+      | 'fulcioIntermediate'
+      | 'fulcioChain'
+      | 'tsaChain'
+      | 'oneLevelFulcioRoot'
+      | 'oneLevelLeaf',
+      string
+    >
+  >;
+  readonly manifests: Readonly<Record<'sigstack' | 'peers', string>>;
+};
+
+export type AttachmentName =
+  | 'skopeo key rekor'
+  | 'skopeo fulcio rekor'
+  | 'cosign key rekor'
+  | 'cosign fulcio rekor'
+  | 'skopeo key'
+  | 'cosign 2.5 key'
+  | 'cosign 3.1 key'
+  | 'skopeo fulcio rekor one level'
+  | 'skopeo key rekor one level'
+  | 'cosign25 fulcio rekor one level';
+
+const file = new URL('../fixtures/sigstore/samples.json', import.meta.url);
+export const samples: Samples = JSON.parse(readFileSync(file, 'utf8')) as Samples;
+
+export function sampleAttachment(name: AttachmentName): CosignSignature {
+  const { mimeType, payload, annotations } = samples.attachments[name];
+  return {
+    format: 'cosign',
+    mediaType: mimeType,
+    payload: new Uint8Array(Buffer.from(payload, 'base64')),
+    annotations,
+  };
+}
+
+export function sampleDigest(manifest: keyof Samples['manifests']): Digest {
+  return digestOf(utf8(samples.manifests[manifest]));
+}
+
+/** An attachment with some annotations changed, or taken away by undefined. */
+export function withAnnotations(
+  attachment: CosignSignature,
+  changes: Readonly<Record<string, string | undefined>>,
+): CosignSignature {
+  const entries = Object.entries({ ...attachment.annotations, ...changes });
+  const annotations = Object.fromEntries(
+    entries.filter((each): each is [string, string] => each[1] !== undefined),
+  );
+  return { ...attachment, annotations };
+}
