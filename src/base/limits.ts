@@ -16,6 +16,10 @@ export const limits = {
   errorBodyBytes: 1_048_576,
   /** Reading this many signatures in a row from a lookaside is an error: 127 are usable. */
   lookasideSignatures: 128,
+  /** Layers of a `.sig` attachment, each a signature (cosign: 1000). */
+  attachments: 1000,
+  /** All payloads of a `.sig` attachment together: they are held at once. */
+  attachmentsBytes: 67_108_864,
   /** A key or keyring file. */
   keyringBytes: 16_777_216,
   /** policy.json, registries.d, registries.conf, auth.json: one file. */

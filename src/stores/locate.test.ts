@@ -18,23 +18,34 @@ function configuration(section: Partial<Section>): RegistriesD {
   return { folders: [], files: [], docker: new Map(), defaultDocker, builtIn: 'file:///built-in' };
 }
 
+const unused = (): never => {
+  throw new Error('no registry here');
+};
 const noHttp = {
-  http: () => {
-    throw new Error('no HTTP here');
+  http: unused,
+  registry: {
+    domain: 'registry.example.com',
+    manifest: unused,
+    blob: unused,
+    putBlob: unused,
+    putManifest: unused,
   },
 };
 
 test('one lookaside to read and write, or two', () => {
   const read = { url: 'https://sigs.example.com', key: 'lookaside' };
   const one = storesOf(reference, configuration({ read, write: read }), noHttp);
-  deepEqual(one.readers, [one.writer]);
+  deepEqual(one.readers, [one.writerFor('simple')]);
   const write = { url: 'file:///staging', key: 'lookaside-staging' };
   const two = storesOf(reference, configuration({ read, write }), noHttp);
   deepEqual(
-    [...two.readers, two.writer].map(({ description }) => description),
+    [...two.readers, two.writerFor('simple')].map(({ description }) => description),
     ['lookaside https://sigs.example.com/', 'lookaside file:///staging'],
   );
-  equal(storesOf(reference, configuration({}), noHttp).writer.description, 'lookaside file:///built-in');
+  equal(
+    storesOf(reference, configuration({}), noHttp).writerFor('simple').description,
+    'lookaside file:///built-in',
+  );
 });
 
 test('a registry with the extension has no lookaside, not even a broken one', async () => {
@@ -48,7 +59,8 @@ test('a registry with the extension has no lookaside, not even a broken one', as
     putSignature: async () => 201,
   };
   const broken = configuration({ read: { url: 'ftp://h', key: 'lookaside' } });
-  const { readers, writer } = storesOf(reference, broken, { ...noHttp, extension });
+  const { readers, writerFor } = storesOf(reference, broken, { ...noHttp, extension });
+  const writer = writerFor('simple');
   deepEqual(readers, [writer]);
   await listAll(writer, { reference, digest });
   equal(listed, 1);
@@ -85,7 +97,7 @@ test('stores go by the physical reference; registries.d is read for registries o
   const extended = await locateStores(imageOf(docker.name, { physical, registry: supporting }), {
     registriesD,
   });
-  match(extended.writer.description, /extension/);
+  match(extended.writerFor('simple').description, /extension/);
 });
 
 test('dir: holds its own signatures, oci: none', async () => {
@@ -93,11 +105,47 @@ test('dir: holds its own signatures, oci: none', async () => {
     throw new Error('not asked for');
   };
   const dir = await locateStores(imageOf({ transport: 'dir', path: '/x' }), { registriesD });
-  deepEqual(dir.readers, [dir.writer]);
-  equal(dir.writer.description, 'dir:/x');
+  deepEqual(dir.readers, [dir.writerFor('simple')]);
+  equal(dir.writerFor('cosign'), dir.writerFor('simple'));
+  equal(dir.writerFor('simple').description, 'dir:/x');
   const oci = await locateStores(imageOf({ transport: 'oci', path: '/x' }), { registriesD });
   deepEqual(oci.readers, []);
-  await rejects(oci.writer.add({ reference: undefined, digest }, simpleSignature('a')), (error: unknown) =>
-    isBullaError(error, 'store.none'),
+  await rejects(
+    oci.writerFor('cosign').add({ reference: undefined, digest }, simpleSignature('a')),
+    (error: unknown) => isBullaError(error, 'store.none'),
   );
+});
+
+test('attachments are read and written where registries.d turns them on, and nowhere else', () => {
+  const on = storesOf(reference, configuration({ useSigstoreAttachments: true }), noHttp);
+  deepEqual(
+    on.readers.map(({ description }) => description),
+    ['lookaside file:///built-in', 'sigstore attachments in registry.example.com'],
+  );
+  equal(on.writerFor('cosign'), on.attachments);
+  equal(on.writerFor('simple'), on.readers[0]);
+  const off = storesOf(reference, configuration({}), noHttp);
+  deepEqual(off.readers, [off.writerFor('simple')]);
+  equal(off.attachments.description, 'sigstore attachments in registry.example.com');
+});
+
+function hintOf(config: RegistriesD): string {
+  try {
+    storesOf(reference, config, noHttp).writerFor('cosign');
+  } catch (error) {
+    if (isBullaError(error, 'store.attachments-off')) return error.hint ?? '';
+    throw error;
+  }
+  return 'no error';
+}
+
+test('who writes where attachments are off is told the line that turns them on', () => {
+  const nothing: RegistriesD = { folders: ['/etc/r.d'], files: [], docker: new Map(), builtIn: 'file:///b' };
+  equal(
+    hintOf(nothing),
+    'put into /etc/r.d/sigstore.yaml: docker: { "registry.example.com": { use-sigstore-attachments: true } }',
+  );
+  const read = { url: 'https://sigs.example.com', key: 'lookaside' };
+  equal(hintOf(configuration({ read })), 'add "use-sigstore-attachments: true" to default-docker in a.yaml');
+  match(hintOf(configuration({ useSigstoreAttachments: false })), /default-docker in a\.yaml says false/);
 });

@@ -1,19 +1,29 @@
-/** Which stores hold the signatures of an image, and which one takes new ones. */
+/** Which stores hold the signatures of an image, and which one takes new ones of each format. */
+import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import { formatImageName } from '../base/image-name.ts';
-import type { Reference } from '../base/reference.ts';
+import { type Reference, repositoryOf } from '../base/reference.ts';
+import type { Signature } from '../formats/signature.ts';
 import type { DockerImage } from '../images/docker.ts';
 import type { Image } from '../images/image.ts';
+import { type AttachmentRegistry, openAttachments } from './attachments.ts';
 import { openDirStore } from './dir.ts';
 import { type LookasideOptions, openLookaside } from './lookaside.ts';
-import { type LookasideConfiguration, lookupLookaside } from './lookup-lookaside.ts';
+import { describeOrigin, type LookasideConfiguration, lookupLookaside } from './lookup-lookaside.ts';
 import type { RegistriesD } from './registries-d.ts';
 import type { SignatureStore } from './store.ts';
 import { openSignatureExtension, type SignatureExtension } from './x-r-s-s.ts';
 
 export type LocatedStores = {
+  /** The stores that podman and a policy go by, in their order. */
   readonly readers: readonly SignatureStore[];
-  readonly writer: SignatureStore;
+  /** In a registry: the `.sig` attachments. They are among the readers where registries.d turns them on. */
+  readonly attachments?: SignatureStore;
+  /**
+   * The store that takes new signatures of a format. Ask before anything is written.
+   * @throws BullaError `store.attachments-off`
+   */
+  readonly writerFor: (format: Signature['format']) => SignatureStore;
   /** For an image in a registry: what registries.d says, for --explain. */
   readonly configuration?: LookasideConfiguration;
 };
@@ -34,6 +44,7 @@ export async function locateStores(image: Image, options: LocateOptions): Promis
     const { registry } = image;
     const [registriesD, ping] = await Promise.all([options.registriesD(), registry.ping()]);
     return storesOf(image.physical, registriesD, {
+      registry,
       http: () => registry.http,
       registryHost: registry.domain,
       ...(options.warn !== undefined && { warn: options.warn }),
@@ -42,9 +53,10 @@ export async function locateStores(image: Image, options: LocateOptions): Promis
   }
   if (image.name.transport === 'dir') {
     const store = openDirStore(image.name.path);
-    return { readers: [store], writer: store };
+    return { readers: [store], writerFor: () => store };
   }
-  return { readers: [], writer: noStore(formatImageName(image.name)) };
+  const none = noStore(formatImageName(image.name));
+  return { readers: [], writerFor: () => none };
 }
 
 function isInRegistry(image: Image): image is DockerImage {
@@ -52,13 +64,16 @@ function isInRegistry(image: Image): image is DockerImage {
 }
 
 export type StoreOptions = LookasideOptions & {
+  /** Holds the attachments. */
+  readonly registry: AttachmentRegistry;
   /** The registry's own signature extension, where its ping announced it. */
   readonly extension?: SignatureExtension;
 };
 
 /**
- * The stores of an image in a registry. One with the signature extension is its own store, for
- * reading and writing, and no lookaside is looked at, as in containers/image.
+ * The stores of an image in a registry. One with the signature extension is its own store of GPG
+ * signatures, for reading and writing, and no lookaside is looked at, as in containers/image. Sigstore
+ * signatures are attachments, and for a policy there are none where registries.d does not turn them on.
  * @param reference the physical one
  * @throws BullaError `registries-d.malformed`, `store.unsupported`
  */
@@ -68,14 +83,54 @@ export function storesOf(
   options: StoreOptions,
 ): Required<LocatedStores> {
   const configuration = lookupLookaside(registriesD, reference);
+  const [reader, writer] = simpleStores(configuration, options);
+  const attachments = openAttachments(options.registry);
+  const isOn = configuration.useSigstoreAttachments;
+  return {
+    readers: isOn ? [reader, attachments] : [reader],
+    attachments,
+    writerFor: (format) => {
+      if (format === 'simple') return writer;
+      if (isOn) return attachments;
+      throw attachmentsOff(reference, registriesD, configuration);
+    },
+    configuration,
+  };
+}
+
+function simpleStores(
+  { read, write }: LookasideConfiguration,
+  options: StoreOptions,
+): readonly [reader: SignatureStore, writer: SignatureStore] {
   if (options.extension !== undefined) {
     const store = openSignatureExtension(options.extension);
-    return { readers: [store], writer: store, configuration };
+    return [store, store];
   }
-  const reader = openLookaside(configuration.read, options);
-  const isOne = configuration.read.url === configuration.write.url;
-  const writer = isOne ? reader : openLookaside(configuration.write, options);
-  return { readers: [reader], writer, configuration };
+  const reader = openLookaside(read, options);
+  return [reader, read.url === write.url ? reader : openLookaside(write, options)];
+}
+
+/** podman and skopeo upload the image first and refuse then; nobody would read the signature. */
+function attachmentsOff(
+  reference: Reference,
+  registriesD: RegistriesD,
+  { read, attachmentsFrom }: LookasideConfiguration,
+): BullaError {
+  const { from } = read;
+  const line = 'use-sigstore-attachments: true';
+  const folder = printable(registriesD.folders.at(-1) ?? 'registries.d', 500);
+  const hint =
+    attachmentsFrom.kind === 'file'
+      ? `${describeOrigin(attachmentsFrom)} says false; make it "${line}"`
+      : from.kind === 'file'
+        ? // one scope in two files is an error, so the line goes where the scope is
+          `add "${line}" to ${printable(from.scope)} in ${printable(from.file, 500)}`
+        : `put into ${folder}/sigstore.yaml: docker: { "${reference.domain}": { ${line} } }`;
+  return new BullaError(
+    'store.attachments-off',
+    `sigstore signatures of ${repositoryOf(reference)} are turned off in registries.d, so podman would not read them`,
+    { hint },
+  );
 }
 
 function noStore(image: string): SignatureStore {

@@ -29,10 +29,12 @@ before(async () => {
   console.log(`skopeo ${await peerVersion('skopeo')}, podman ${await peerVersion('podman')}`);
 });
 
+const unused = (): never => {
+  throw new Error('no HTTP here');
+};
 const noHttp = {
-  http: () => {
-    throw new Error('no HTTP here');
-  },
+  http: unused,
+  registry: { domain: '', manifest: unused, blob: unused, putBlob: unused, putManifest: unused },
 };
 
 // --- registries.d: whose URL is used
