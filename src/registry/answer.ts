@@ -62,13 +62,17 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 const missing = new Set(['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND', 'BLOB_UNKNOWN', 'NAME_INVALID']);
 
+/** registry.redhat.io and Harbor say `UNKNOWN`, and only in words that it is not there (containers/image). */
+function isMissing({ code, message }: Reason): boolean {
+  return missing.has(code.toUpperCase()) || (/^unknown$/i.test(code) && /not found/i.test(message));
+}
+
 function codeFor(status: number, reasons: readonly Reason[], html: boolean): ErrorCode {
-  const codes = reasons.map((each) => each.code.toUpperCase());
   if (status === 401) return 'registry.unauthorized';
   if (status === 403) return 'registry.denied';
   if (status === 429) return 'registry.rate-limited';
   if (html) return 'registry.not-a-registry';
-  if (status === 404 || (status < 500 && codes.some((each) => missing.has(each)))) return 'image.not-found';
+  if (status === 404 || (status < 500 && reasons.some(isMissing))) return 'image.not-found';
   return 'registry.failed';
 }
 

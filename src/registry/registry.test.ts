@@ -299,6 +299,11 @@ test('refusals have their codes, and what a registry says is made printable', as
   status = 400;
   body = '{"errors":[{"code":"NAME_UNKNOWN"}]}';
   await assert.rejects(registry.manifest('a', '1'), code('image.not-found', /NAME_UNKNOWN/));
+  // registry.redhat.io, Harbor
+  body = '{"errors":[{"code":"UNKNOWN","message":"artifact ns/app:1 Not Found"}]}';
+  await assert.rejects(registry.manifest('a', '1'), code('image.not-found', /Not Found/));
+  body = '{"errors":[{"code":"UNKNOWN","message":"no such user"}]}';
+  await assert.rejects(registry.manifest('a', '1'), code('registry.failed'));
   body = '{"errors":"x"}';
   await assert.rejects(registry.manifest('a', '1'), code('registry.failed'));
 });
