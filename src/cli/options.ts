@@ -119,8 +119,13 @@ export function withSigningOptions(command: Command): Command {
   return command
     .option('--sign-by <id>', 'GPG key: fingerprint, key ID, mail or user ID; repeatable', collect)
     .option(
+      '--sign-by-sigstore-private-key <file>',
+      'encrypted sigstore private key, as skopeo and cosign make it; repeatable',
+      collect,
+    )
+    .option(
       '--sign-passphrase-file <file>',
-      'file whose first line is the passphrase; one for all keys, or one for each in their order',
+      'file whose first line is the passphrase; one for all GPG keys, or one for each key, GPG keys first',
       collect,
     )
     .option('--sign-identity <ref>', 'sign for this reference instead of the image’s; repeatable', collect);

@@ -1,13 +1,18 @@
 /** The keys that the signing flags name, opened. */
 import { BullaError } from '../base/errors.ts';
+import type { PassphraseSource } from '../keys/key-info.ts';
 import type { Signer } from '../keys/signer.ts';
+import { openSigstoreKeyFile } from '../keys/open-key-file.ts';
 import { openSigner } from '../keys/open-signer.ts';
 import { listOption, type Parsed, readPassphraseFile } from './options.ts';
 import type { Terminal } from './terminal.ts';
 
 export type Signers = AsyncDisposable & { readonly all: Promise<readonly Signer[]> };
 
-/** Starts to open every key of --sign-by; `all` rejects with `usage.invalid` where no key is named, or `key.*`. */
+/**
+ * Starts to open every key of the signing flags, GPG keys first; `all` rejects with `usage.invalid` where none
+ * is named, or `key.*`.
+ */
 export function openSigners(parsed: Parsed, terminal: Terminal): Signers {
   const all = openAll(parsed, terminal);
   // whoever awaits `all` hears of its failure; until then nobody does, and that is no unhandled rejection
@@ -20,27 +25,63 @@ export function openSigners(parsed: Parsed, terminal: Terminal): Signers {
   };
 }
 
+type Open = (passphrase: PassphraseSource) => Promise<Signer>;
+
 async function openAll(parsed: Parsed, terminal: Terminal): Promise<readonly Signer[]> {
+  const { env } = terminal;
   const ids = listOption(parsed, 'signBy');
+  const paths = listOption(parsed, 'signBySigstorePrivateKey');
+  const keys: readonly Open[] = [
+    ...ids.map(
+      (id): Open =>
+        (passphrase) =>
+          openSigner(id, { env, passphrase }),
+    ),
+    ...paths.map(
+      (path): Open =>
+        (passphrase) =>
+          openSigstoreKeyFile(path, { env, passphrase }),
+    ),
+  ];
+  if (keys.length === 0) {
+    throw new BullaError('usage.invalid', 'no key is named', {
+      hint: 'name one by --sign-by or --sign-by-sigstore-private-key',
+    });
+  }
+  const passphrases = await readPassphrases(parsed, { keys: keys.length, files: paths.length }, terminal);
+  return Promise.all(keys.map((open, index) => open(sourceOf(passphrases[index], terminal))));
+}
+
+/**
+ * A passphrase for each key, undefined where none is given. One file may serve all GPG keys; with a sigstore key it
+ * serves the one key there is, as in skopeo: what would be tried on which key is not to be guessed.
+ */
+async function readPassphrases(
+  parsed: Parsed,
+  count: { readonly keys: number; readonly files: number },
+  terminal: Terminal,
+): Promise<readonly (string | undefined)[]> {
   const files = listOption(parsed, 'signPassphraseFile');
-  if (ids.length === 0)
-    throw new BullaError('usage.invalid', 'no key is named', { hint: 'name one by --sign-by' });
-  if (files.length > 1 && files.length !== ids.length) {
+  const forAll = files.length === 1 && count.files === 0;
+  if (files.length > 0 && files.length !== count.keys && !forAll) {
     throw new BullaError(
       'usage.invalid',
-      `${ids.length} keys and ${files.length} passphrase files do not go together`,
-      { hint: 'give one --sign-passphrase-file for all keys, or one for each --sign-by in their order' },
+      `${count.keys} keys and ${files.length} passphrase files do not go together`,
+      {
+        hint:
+          count.files === 0
+            ? 'give one --sign-passphrase-file for all keys, or one for each --sign-by in their order'
+            : 'give one --sign-passphrase-file for each key, those of --sign-by first',
+      },
     );
   }
-  const passphrases = await Promise.all(files.map((file) => readPassphraseFile(file, terminal)));
-  return Promise.all(
-    ids.map((id, index) => {
-      const given = passphrases.length === 1 ? passphrases[0] : passphrases[index];
-      const passphrase = {
-        ...(given !== undefined && { given }),
-        ...(terminal.interactive && { ask: (question: string) => terminal.askSecret(question) }),
-      };
-      return openSigner(id, { env: terminal.env, passphrase });
-    }),
-  );
+  const texts = await Promise.all(files.map((file) => readPassphraseFile(file, terminal)));
+  return forAll ? Array.from({ length: count.keys }, () => texts[0]) : texts;
+}
+
+function sourceOf(given: string | undefined, terminal: Terminal): PassphraseSource {
+  return {
+    ...(given !== undefined && { given }),
+    ...(terminal.interactive && { ask: (question: string) => terminal.askSecret(question) }),
+  };
 }

@@ -4,38 +4,22 @@ import type { Digest } from '../base/digest.ts';
 import { type ErrorCode, isBullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { parseManifest } from '../base/manifest.ts';
-import { readUntrustedSimpleSigning } from '../formats/simple-signing.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import { mapBounded } from '../io/bounded.ts';
-import type { StoredSignature } from '../stores/store.ts';
-import type { SignatureVerdict, Verdict } from '../trust/verdict.ts';
+import type { ImageId, SignatureStore, StoredSignature } from '../stores/store.ts';
+import type { Verdict } from '../trust/verdict.ts';
 import { type Judge, type JudgedBy, openJudge } from './judge.ts';
+import { type SeenSignature, seenSignature } from './inspect-signature.ts';
 import { subjectOf } from './subject.ts';
 import type { World } from './world.ts';
+
+export type { SeenSignature } from './inspect-signature.ts';
 
 export type InspectRequest = {
   readonly image: ImageName;
   /** Judges each signature beside showing it. Without it nothing shown was checked. */
   readonly by?: JudgedBy;
-};
-
-/** A signature as it stands. Everything under `untrusted` is its own word. */
-export type SeenSignature = {
-  readonly format: string;
-  readonly store: string;
-  readonly untrusted: {
-    /** Fingerprints or key IDs, upper-case hex. */
-    readonly keyIds: readonly string[];
-    /** RFC 3339. */
-    readonly created?: string;
-    readonly identity?: string;
-    readonly digest?: Digest;
-    readonly creator?: string;
-  };
-  readonly problem?: { readonly code: ErrorCode; readonly message: string };
-  /** How the judge found it; not there without a judge. */
-  readonly verdict?: SignatureVerdict;
 };
 
 export type InspectedManifest = {
@@ -90,35 +74,43 @@ async function inspectManifest(
   judge: Judge | undefined,
   world: World,
 ): Promise<InspectedManifest> {
-  const { readers } = await world.stores(image);
+  const { readers, attachments } = await world.stores(image);
+  const stores = attachments === undefined ? readers : [...new Set([...readers, attachments])];
   const id = world.imageId(image, manifest.digest);
-  const lists = await Promise.all(readers.map((store) => readStore(store.list(id))));
-  const stored = lists.flatMap((each) => each.stored);
+  const lists = await Promise.all(stores.map((store) => readStore(store, id)));
   const problems = lists.flatMap(({ problem }) => problem ?? []);
+  const isRead = ({ store }: ReadStore): boolean => readers.includes(store);
+  const isJudged = (list: ReadStore): boolean => judge?.looks !== 'as-configured' || isRead(list);
   const judgeThese = (some: readonly StoredSignature[]): Promise<Verdict | undefined> =>
     judged(manifest, some, image, judge, world);
   // one by one: a judge need not look at what comes after the signature that convinced it
   const signatures: SeenSignature[] = [];
-  for (const each of stored) signatures.push(seen(each, await judgeThese([each])));
+  for (const list of lists) {
+    for (const each of list.stored) {
+      const verdict = isJudged(list) ? await judgeThese([each]) : undefined;
+      signatures.push({ ...seenSignature(each, verdict), ...(!isRead(list) && { turnedOff: true }) });
+    }
+  }
   if (problems.length > 0) return { ...manifest, signatures, problems };
-  const verdict = await judgeThese(stored);
+  const verdict = await judgeThese(lists.filter(isJudged).flatMap(({ stored }) => stored));
   return { ...manifest, signatures, ...(verdict !== undefined && { verdict }) };
 }
 
 type ReadStore = {
+  readonly store: SignatureStore;
   readonly stored: readonly StoredSignature[];
   readonly problem?: { readonly code: ErrorCode; readonly message: string };
 };
 
 /** What a store has, up to what cannot be read. */
-async function readStore(list: AsyncIterable<StoredSignature>): Promise<ReadStore> {
+async function readStore(store: SignatureStore, image: ImageId): Promise<ReadStore> {
   const stored: StoredSignature[] = [];
   try {
-    for await (const each of list) stored.push(each);
-    return { stored };
+    for await (const each of store.list(image)) stored.push(each);
+    return { store, stored };
   } catch (error) {
     if (!isBullaError(error)) throw error;
-    return { stored, problem: { code: error.code, message: error.message } };
+    return { store, stored, problem: { code: error.code, message: error.message } };
   }
 }
 
@@ -130,35 +122,9 @@ async function judged(
   world: World,
 ): Promise<Verdict | undefined> {
   if (judge === undefined || isIndexType(mediaType)) return undefined;
-  const subject = await subjectOf({ image, digest, as: undefined }, world);
+  const subject = await subjectOf({ image, digest, as: undefined, looks: judge.looks }, world);
   async function* signatures(): AsyncGenerator<StoredSignature> {
     yield* stored;
   }
-  return judge({ ...subject, signatures });
-}
-
-function seen({ signature, location }: StoredSignature, verdict: Verdict | undefined): SeenSignature {
-  const verdicts = verdict?.requirements.flatMap((each) => each.signatures) ?? [];
-  const here = verdicts.filter((each) => each.store === location);
-  // of several requirements it serves those that it satisfies
-  const found = here.find((each) => each.accepted) ?? here[0];
-  const shared = { store: location, ...(found !== undefined && { verdict: found }) };
-  if (signature.format === 'unreadable') {
-    const { code, message } = signature;
-    return { format: signature.format, untrusted: { keyIds: [] }, problem: { code, message }, ...shared };
-  }
-  if (signature.format !== 'simple')
-    return { format: signature.format, untrusted: { keyIds: [] }, ...shared };
-  const { keyIds, created, claim, problem } = readUntrustedSimpleSigning(signature.blob);
-  return {
-    format: signature.format,
-    untrusted: {
-      keyIds,
-      ...(created !== undefined && { created: created.toISOString() }),
-      ...(claim !== undefined && { identity: claim.dockerReference, digest: claim.manifestDigest }),
-      ...(claim?.creator !== undefined && { creator: claim.creator }),
-    },
-    ...(problem !== undefined && { problem }),
-    ...shared,
-  };
+  return judge.judge({ ...subject, signatures });
 }

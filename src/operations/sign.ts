@@ -1,17 +1,17 @@
 /** `sign`: a new signature for an image that is already there. One manifest is read, nothing is moved. */
-import { creator as ownCreator } from '../base/version.ts';
 import type { Platform } from '../base/descriptor.ts';
 import type { Digest } from '../base/digest.ts';
 import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { type Manifest, parseManifest } from '../base/manifest.ts';
 import { formatReference, isNameOnly, type Reference } from '../base/reference.ts';
-import { encodeSimpleSigning } from '../formats/simple-signing.ts';
+import type { Signature } from '../formats/signature.ts';
 import { chooseInstance, hostPlatform } from '../images/choose-instance.ts';
 import type { Image } from '../images/image.ts';
 import type { Signer } from '../keys/signer.ts';
 import type { SignatureStore } from '../stores/store.ts';
 import { openImage } from '../images/open.ts';
+import { formatOf, makeSignature } from './sign-formats.ts';
 import type { World } from './world.ts';
 
 /** Which manifests of a list are signed; an image that is no list is signed itself. */
@@ -39,8 +39,10 @@ export type SignRequest = {
 };
 
 export type MadeSignature = {
+  readonly format: Signature['format'];
   readonly digest: Digest;
   readonly identity: string;
+  /** `Signer.keyId`: of OpenPGP the fingerprint, of sigstore the SHA-256 of the public key. */
   readonly keyId: string;
   /** Where it is stored; under a dry run the store's description. */
   readonly location: string;
@@ -56,27 +58,31 @@ export type SignReceipt = {
 };
 
 /**
- * Signs an image where it is (containers-signature.5) and stores the signature where registries.d
- * says, beside those that are there.
+ * Signs an image where it is and stores each signature where registries.d says, beside those that are
+ * there: GPG ones (containers-signature.5) in the lookaside, sigstore ones as attachments. Nothing is written
+ * unless every signature has its place.
  * @throws BullaError `usage.*`, `image.*`, `registry.*`, `store.*`, `key.*`
  */
 export async function sign(request: SignRequest, world: World): Promise<SignReceipt> {
   const identities = identitiesOf(request);
   // what a mirror serves is not what is signed: a signature goes to the name's own registry
   await using image = await openImage(request.image, world, { mirrors: false });
-  const [manifest, { writer: store }, signers] = await Promise.all([
+  const [manifest, stores, signers] = await Promise.all([
     image.manifest(),
     world.stores(image),
     request.signers,
   ]);
   if (signers.length === 0)
-    throw new BullaError('usage.invalid', 'nothing to sign with', { hint: 'name a key by --sign-by' });
+    throw new BullaError('usage.invalid', 'nothing to sign with', {
+      hint: 'name a key by --sign-by or --sign-by-sigstore-private-key',
+    });
   const targets = targetsOf(manifest, request, world);
+  const placed = signers.map((signer) => ({ signer, store: stores.writerFor(formatOf[signer.kind]) }));
   const signatures: MadeSignature[] = [];
   for (const digest of targets) {
     for (const identity of identities) {
-      for (const signer of signers) {
-        signatures.push(await signOne({ digest, identity, signer, image, store }, request, world));
+      for (const each of placed) {
+        signatures.push(await signOne({ digest, identity, image, ...each }, request, world));
       }
     }
   }
@@ -135,15 +141,10 @@ async function signOne(target: Target, request: SignRequest, world: World): Prom
   const { digest, identity, signer, image, store } = target;
   const dockerReference = formatReference(identity);
   const timestamp = Math.floor(world.now().getTime() / 1000);
-  const payload = encodeSimpleSigning({
-    manifestDigest: digest,
-    dockerReference,
-    creator: ownCreator,
-    timestamp,
-  });
-  const blob = await signer.sign(payload);
-  const made = { digest, identity: dockerReference, keyId: signer.keyId };
+  const signature = await makeSignature(signer, { manifestDigest: digest, dockerReference, timestamp });
+  const { format } = signature;
+  const made = { format, digest, identity: dockerReference, keyId: signer.keyId };
   if (request.dryRun === true) return { ...made, location: store.description, added: false };
-  const { location, added } = await store.add(world.imageId(image, digest), { format: 'simple', blob });
+  const { location, added } = await store.add(world.imageId(image, digest), signature);
   return { ...made, location, added };
 }

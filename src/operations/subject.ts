@@ -4,24 +4,33 @@ import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import type { Reference } from '../base/reference.ts';
 import type { Image } from '../images/image.ts';
+import type { LocatedStores } from '../stores/locate.ts';
+import type { SignatureStore } from '../stores/store.ts';
 import { dockerScopes, pathScopes, type ScopeSubject } from '../trust/scopes.ts';
 import type { Subject } from '../trust/verdict.ts';
 import type { World } from './world.ts';
+
+/**
+ * Which stores are read. `as-configured`: those of registries.d. `for-simple`: those that may hold GPG
+ * signatures. `everywhere`: the attachments first, whether registries.d turns them on or not.
+ */
+export type SignaturesWanted = 'as-configured' | 'for-simple' | 'everywhere';
 
 export type Judged = {
   readonly image: Image;
   readonly digest: Digest;
   /** `--as`: the Docker reference claimed for the image. */
   readonly as: Reference | undefined;
+  readonly looks: SignaturesWanted;
 };
 
-export async function subjectOf({ image, digest, as }: Judged, world: World): Promise<Subject> {
+export async function subjectOf({ image, digest, as, looks }: Judged, world: World): Promise<Subject> {
   const reference = as ?? (image.name.transport === 'docker' ? image.name.reference : undefined);
   return {
     ...(await scopeSubjectOf(image.name, as)),
     ...(reference !== undefined && { dockerReference: reference }),
     manifestDigest: digest,
-    signatures: () => signaturesOf(image, digest, world),
+    signatures: () => signaturesOf(image, digest, looks, world),
   };
 }
 
@@ -51,7 +60,20 @@ export async function scopeSubjectOf(name: ImageName, as?: Reference): Promise<S
   }
 }
 
-async function* signaturesOf(image: Image, digest: Digest, world: World): ReturnType<Subject['signatures']> {
-  const { readers } = await world.stores(image);
-  for (const store of readers) yield* store.list(world.imageId(image, digest));
+/** The stores to read, in the order that finds what is wanted with the fewest requests. */
+function storesToRead(located: LocatedStores, looks: SignaturesWanted): readonly SignatureStore[] {
+  const { readers, attachments } = located;
+  if (looks === 'as-configured' || attachments === undefined) return readers;
+  const others = readers.filter((store) => store !== attachments);
+  return looks === 'for-simple' ? others : [attachments, ...others];
+}
+
+async function* signaturesOf(
+  image: Image,
+  digest: Digest,
+  looks: SignaturesWanted,
+  world: World,
+): ReturnType<Subject['signatures']> {
+  for (const store of storesToRead(await world.stores(image), looks))
+    yield* store.list(world.imageId(image, digest));
 }

@@ -9,7 +9,7 @@ import { chooseInstance, hostPlatform } from '../images/choose-instance.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import { mapBounded } from '../io/bounded.ts';
-import type { Subject, Verdict } from '../trust/verdict.ts';
+import type { Verdict } from '../trust/verdict.ts';
 import { type Judge, openJudge, type JudgedBy } from './judge.ts';
 import { subjectOf } from './subject.ts';
 import { openWorld, type World } from './world.ts';
@@ -91,8 +91,8 @@ async function judgeImage(
   world: World,
 ): Promise<readonly InstanceVerdict[]> {
   const judgeDigest = async (digest: Digest): Promise<Verdict> => {
-    const subject: Subject = await subjectOf({ image, digest, as: request.as }, world);
-    return judge(subject);
+    const { as } = request;
+    return judge.judge(await subjectOf({ image, digest, as, looks: judge.looks }, world));
   };
   if (!isIndexType(top.mediaType)) return [{ ...(await judgeDigest(top.digest)), digest: top.digest }];
   const list = parseManifest(top);

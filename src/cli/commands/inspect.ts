@@ -26,7 +26,7 @@ export function command(context: CommandContext): Command {
       'List the signatures of an image, from every store. With --policy or --key each is judged; without, nothing shown was checked.',
     )
     .argument('<image>', 'an image; a name without transport means docker://')
-    .option('--key <file>', 'judge by this OpenPGP public key or keyring; repeatable', collect)
+    .option('--key <file>', 'judge by this public key: OpenPGP keyring or PEM; repeatable', collect)
     .option('--json', 'print it as JSON');
   withPolicyFileOptions(withRegistriesDOption(withRegistryOptions(inspect)));
   return inspect
@@ -65,23 +65,42 @@ function printManifest(manifest: InspectedManifest, { terminal }: CommandContext
 }
 
 /** What a signature says of itself is marked so until a judge accepted it. */
-function signatureLines({ format, store, untrusted, problem, verdict }: SeenSignature): readonly string[] {
-  const says = verdict?.accepted === true ? '' : 'says ';
-  const about = [
-    untrusted.identity === undefined ? [] : [`${says}for ${printable(untrusted.identity)}`],
-    untrusted.keyIds.length === 0 ? [] : [`${says}by ${untrusted.keyIds.join(', ')}`],
-    untrusted.created === undefined ? [] : [`${says}at ${untrusted.created}`],
-    untrusted.creator === undefined ? [] : [`${says}with ${printable(untrusted.creator)}`],
-  ].flat();
+function signatureLines(signature: SeenSignature): readonly string[] {
+  const { format, store, problem, verdict } = signature;
   const state =
     verdict === undefined
       ? 'not judged'
       : verdict.accepted
-        ? `accepted, by ${verdict.key ?? ''}`
+        ? `accepted, by ${verdict.key ?? verdict.identity ?? ''}`
         : `refused: ${printable(verdict.message, 500)} [${verdict.code}]`;
   const bad =
     problem === undefined || problem.code === verdict?.code
       ? []
       : [`malformed: ${printable(problem.message)} [${problem.code}]`];
-  return [`${format} ${printable(store, 500)}`, ...[...about, ...bad, state].map((line) => `  ${line}`)];
+  const off =
+    signature.turnedOff === true ? ['podman does not look here: registries.d does not turn it on'] : [];
+  const lines = [...wordsOf(signature), ...bad, ...off, state];
+  return [`${format} ${printable(store, 500)}`, ...lines.map((line) => `  ${line}`)];
+}
+
+function wordsOf({ untrusted, verdict }: SeenSignature): readonly string[] {
+  const says = verdict?.accepted === true ? '' : 'says ';
+  const { certificate, mediaType, creator, created, identity, keyIds } = untrusted;
+  return [
+    mediaType === undefined ? [] : [`no signature of the image: ${printable(mediaType)}`],
+    identity === undefined ? [] : [`${says}for ${printable(identity)}`],
+    keyIds.length === 0 ? [] : [`${says}by ${keyIds.join(', ')}`],
+    certificate === undefined ? [] : [`with a certificate${certificateText(certificate)}`],
+    created === undefined ? [] : [`${says}at ${created}`],
+    creator === undefined ? [] : [`${says}with ${printable(creator)}`],
+    untrusted.logEntry === undefined ? [] : ['with a log entry'],
+  ].flat();
+}
+
+function certificateText({
+  subjects,
+  issuer,
+}: NonNullable<SeenSignature['untrusted']['certificate']>): string {
+  const names = subjects.length === 0 ? '' : ` that says ${printable(subjects.join(', '))}`;
+  return issuer === undefined ? names : `${names} (${printable(issuer)})`;
 }

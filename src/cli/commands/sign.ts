@@ -39,7 +39,7 @@ export function command(context: CommandContext): Command {
   return sign
     .addHelpText(
       'after',
-      '\nExample:\n  $ bulla sign --sign-by release@example.com docker://registry.example.com/ns/app:1.0',
+      '\nExample:\n  $ bulla sign --sign-by release@example.com docker://registry.example.com/ns/app:1.0\n  $ bulla sign --sign-by-sigstore-private-key release.private docker://registry.example.com/ns/app:1.0',
     )
     .action((images: readonly string[], parsed: Parsed) => run(images, parsed, context));
 }
@@ -139,6 +139,7 @@ function printReceipt(receipt: SignReceipt, dryRun: boolean, { terminal }: Comma
     const digest = made.digest === receipt.digest ? '' : ` of ${made.digest}`;
     const state = dryRun ? 'would sign' : made.added ? 'signed' : 'signed before, byte for byte,';
     terminal.print(`  ${state}${digest} for ${made.identity}`);
-    terminal.print(`    by ${made.keyId}, ${made.location}`);
+    const kind = made.format === 'cosign' ? 'sigstore key ' : '';
+    terminal.print(`    by ${kind}${made.keyId}, ${made.location}`);
   }
 }

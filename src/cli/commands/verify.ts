@@ -29,7 +29,7 @@ export function command(context: CommandContext): Command {
     .argument('<image...>', 'images; a name without transport means docker://')
     .option(
       '--key <file>',
-      'judge by this OpenPGP public key or keyring instead of a policy; repeatable',
+      'judge by this public key instead of a policy: OpenPGP keyring or PEM (sigstore); repeatable',
       collect,
     )
     .option(
