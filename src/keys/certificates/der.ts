@@ -9,6 +9,7 @@ export const tags = {
   octetString: 0x04,
   oid: 0x06,
   utf8String: 0x0c,
+  ia5String: 0x16,
   utcTime: 0x17,
   generalizedTime: 0x18,
   sequence: 0x30,

@@ -138,7 +138,7 @@ export function fulcioIssuerOf({ all }: Extensions): string {
   const typed = all.find(({ oid }) => oid === oids.issuerUtf8);
   const issuers = [
     ...(bare === undefined ? [] : [textOf(bare.value)]),
-    ...(typed === undefined ? [] : [textOf(onlyElement(typed.value, tags.utf8String).content)]),
+    ...(typed === undefined ? [] : [typedText(typed.value)]),
   ];
   const [issuer, other = issuer] = issuers;
   if (issuer === undefined || issuers.includes(undefined)) {
@@ -151,4 +151,10 @@ export function fulcioIssuerOf({ all }: Extensions): string {
     );
   }
   return issuer;
+}
+
+/** A UTF8String, as Fulcio writes it, or an IA5String, as Go reads it too. */
+function typedText(value: Uint8Array): string | undefined {
+  if (value[0] === tags.ia5String) return asciiOf(onlyElement(value, tags.ia5String).content);
+  return textOf(onlyElement(value, tags.utf8String).content);
 }

@@ -34,8 +34,9 @@ export function wholePem(bytes: Uint8Array): WholePem | undefined {
  * @throws BullaError `signature.certificate-invalid`
  */
 export function readCertificates(text: string): readonly Certificate[] {
-  if (text.trim() === '') return [];
-  const pem = wholePem(Buffer.from(text, 'utf8'));
+  const trimmed = text.trim();
+  if (trimmed === '') return [];
+  const pem = wholePem(Buffer.from(trimmed, 'utf8'));
   if (pem === undefined) throw invalid('the certificates are no PEM');
   if (pem.blocks.length > mostCertificates)
     throw invalid(`there are more than ${mostCertificates} certificates`);
