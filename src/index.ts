@@ -11,6 +11,7 @@ export { version } from './base/version.ts';
 export type { Signature } from './formats/signature.ts';
 export type { Image, ImageSink } from './images/image.ts';
 export { openImage, openSink } from './images/open.ts';
+export { type KeyFileContext, openSigstoreKeyFile } from './keys/open-key-file.ts';
 export { openSigner, type SignerContext } from './keys/open-signer.ts';
 export type { KeyKind, Signer } from './keys/signer.ts';
 export { type Inspection, inspect, type InspectRequest } from './operations/inspect.ts';

@@ -124,6 +124,11 @@ export function withSigningOptions(command: Command): Command {
       collect,
     )
     .option(
+      '--sign-by-sigstore <params.yaml>',
+      'podman’s and skopeo’s parameter file, naming a private key; repeatable',
+      collect,
+    )
+    .option(
       '--sign-passphrase-file <file>',
       'file whose first line is the passphrase; one for all GPG keys, or one for each key, GPG keys first',
       collect,

@@ -25,31 +25,34 @@ export function openSigners(parsed: Parsed, terminal: Terminal): Signers {
   };
 }
 
-type Open = (passphrase: PassphraseSource) => Promise<Signer>;
-
 async function openAll(parsed: Parsed, terminal: Terminal): Promise<readonly Signer[]> {
   const { env } = terminal;
   const ids = listOption(parsed, 'signBy');
   const paths = listOption(parsed, 'signBySigstorePrivateKey');
-  const keys: readonly Open[] = [
-    ...ids.map(
-      (id): Open =>
-        (passphrase) =>
-          openSigner(id, { env, passphrase }),
-    ),
-    ...paths.map(
-      (path): Open =>
-        (passphrase) =>
-          openSigstoreKeyFile(path, { env, passphrase }),
-    ),
-  ];
-  if (keys.length === 0) {
+  const params = listOption(parsed, 'signBySigstore');
+  if (ids.length + paths.length + params.length === 0) {
     throw new BullaError('usage.invalid', 'no key is named', {
       hint: 'name one by --sign-by or --sign-by-sigstore-private-key',
     });
   }
-  const passphrases = await readPassphrases(parsed, { keys: keys.length, files: paths.length }, terminal);
-  return Promise.all(keys.map((open, index) => open(sourceOf(passphrases[index], terminal))));
+  const given = await readPassphrases(parsed, { ids: ids.length, paths: paths.length }, terminal);
+  const ask = askInTurn(terminal);
+  const passphraseOf = (index: number): PassphraseSource => sourceOf(given[index], ask);
+  return Promise.all([
+    ...ids.map((id, index) => openSigner(id, { env, passphrase: passphraseOf(index) })),
+    ...paths.map((path, index) =>
+      openSigstoreKeyFile(path, { env, passphrase: passphraseOf(ids.length + index) }),
+    ),
+    ...params.map((path) => openByParams(path, terminal, ask)),
+  ]);
+}
+
+/** Its passphrase is what the parameter file says; --sign-passphrase-file is not for it. */
+async function openByParams(path: string, terminal: Terminal, ask: Ask): Promise<Signer> {
+  const { readSigstoreParams } = await import('../keys/sigstore-params.ts');
+  const { privateKeyFile, privateKeyPassphraseFile: file } = await readSigstoreParams(path);
+  const given = file === undefined ? undefined : await readPassphraseFile(file, terminal);
+  return openSigstoreKeyFile(privateKeyFile, { env: terminal.env, passphrase: sourceOf(given, ask) });
 }
 
 /**
@@ -58,30 +61,41 @@ async function openAll(parsed: Parsed, terminal: Terminal): Promise<readonly Sig
  */
 async function readPassphrases(
   parsed: Parsed,
-  count: { readonly keys: number; readonly files: number },
+  count: { readonly ids: number; readonly paths: number },
   terminal: Terminal,
 ): Promise<readonly (string | undefined)[]> {
   const files = listOption(parsed, 'signPassphraseFile');
-  const forAll = files.length === 1 && count.files === 0;
-  if (files.length > 0 && files.length !== count.keys && !forAll) {
+  const keys = count.ids + count.paths;
+  const forAll = files.length === 1 && count.ids > 0 && count.paths === 0;
+  if (files.length > 0 && files.length !== keys && !forAll) {
     throw new BullaError(
       'usage.invalid',
-      `${count.keys} keys and ${files.length} passphrase files do not go together`,
+      `${keys} keys and ${files.length} passphrase files do not go together`,
       {
         hint:
-          count.files === 0
+          count.paths === 0
             ? 'give one --sign-passphrase-file for all keys, or one for each --sign-by in their order'
             : 'give one --sign-passphrase-file for each key, those of --sign-by first',
       },
     );
   }
   const texts = await Promise.all(files.map((file) => readPassphraseFile(file, terminal)));
-  return forAll ? Array.from({ length: count.keys }, () => texts[0]) : texts;
+  return forAll ? Array.from({ length: keys }, () => texts[0]) : texts;
 }
 
-function sourceOf(given: string | undefined, terminal: Terminal): PassphraseSource {
-  return {
-    ...(given !== undefined && { given }),
-    ...(terminal.interactive && { ask: (question: string) => terminal.askSecret(question) }),
+type Ask = PassphraseSource['ask'];
+
+/** Two questions at once on one terminal are none. */
+function askInTurn(terminal: Terminal): Ask {
+  if (!terminal.interactive) return undefined;
+  let last: Promise<unknown> = Promise.resolve();
+  return (question) => {
+    const answer = last.then(() => terminal.askSecret(question));
+    last = answer.catch(() => undefined);
+    return answer;
   };
+}
+
+function sourceOf(given: string | undefined, ask: Ask): PassphraseSource {
+  return { ...(given !== undefined && { given }), ...(ask !== undefined && { ask }) };
 }

@@ -92,7 +92,9 @@ async function judgeImage(
 ): Promise<readonly InstanceVerdict[]> {
   const judgeDigest = async (digest: Digest): Promise<Verdict> => {
     const { as } = request;
-    return judge.judge(await subjectOf({ image, digest, as, looks: judge.looks }, world));
+    const verdict = await judge.judge(await subjectOf({ image, digest, as, looks: judge.looks }, world));
+    await warnOfUnread(image, verdict, world);
+    return verdict;
   };
   if (!isIndexType(top.mediaType)) return [{ ...(await judgeDigest(top.digest)), digest: top.digest }];
   const list = parseManifest(top);
@@ -104,6 +106,17 @@ async function judgeImage(
     const verdict = await judgeDigest(instance.digest);
     return { ...verdict, digest: instance.digest, ...(platform !== undefined && { platform }) };
   });
+}
+
+/** Where attachments are off, an image that is signed by them is judged as one without a signature. */
+async function warnOfUnread(image: Image, verdict: Verdict, world: World): Promise<void> {
+  const refusal = verdict.requirements.at(-1);
+  if (refusal?.type !== 'sigstoreSigned' || refusal.code !== 'trust.no-signature') return;
+  const { readers, attachments } = await world.stores(image);
+  if (attachments === undefined || readers.includes(attachments)) return;
+  world.warn(
+    `${formatImageName(image.name)}: registries.d does not turn sigstore attachments on, so none was looked for (use-sigstore-attachments)`,
+  );
 }
 
 function instancesOf(
