@@ -100,7 +100,8 @@ function faultOf(
   const whose = kind === 'leaf' ? 'it' : `its ${kind === 'root' ? 'root' : 'intermediate'} certificate`;
   if (unknown !== undefined)
     return `${whose} has the critical extension ${unknown}, which is not understood here`;
-  if (at < certificate.notBefore) return `${whose} was not valid yet at ${moment(at)}`;
+  // NaN is no time at all
+  if (!(at >= certificate.notBefore)) return `${whose} was not valid yet at ${moment(at)}`;
   if (at > certificate.notAfter) return `${whose} had expired at ${moment(at)}`;
   if (kind === 'leaf') return undefined;
   // what it permits and forbids is not evaluated, so it permits nothing
