@@ -54,7 +54,10 @@ export async function addAttachment(
   }
   const layer = { mediaType, size: payload.length, digest: digestOf(payload), annotations };
   const inTurn = options.inTurn ?? oneAtATime;
-  const writer = { registry, image, layer, payload, pause: options.pause ?? pauseLonger };
+  const pause = options.pause ?? pauseLonger;
+  let uploading: Promise<void> | undefined;
+  const upload = (): Promise<void> => (uploading ??= registry.putBlob(image.reference.path, layer, payload));
+  const writer = { registry, image, layer, upload, pause };
   return inTurn(attachmentLocation(image), () => addLayer(writer));
 }
 
@@ -62,7 +65,8 @@ type Writer = {
   readonly registry: AttachmentRegistry;
   readonly image: RegistryImageId;
   readonly layer: Descriptor;
-  readonly payload: Uint8Array;
+  /** Uploads the payload, once. */
+  readonly upload: () => Promise<void>;
   readonly pause: (collisions: number) => Promise<void>;
 };
 
@@ -72,7 +76,6 @@ type Writer = {
  */
 async function addLayer(writer: Writer): Promise<AddResult> {
   const { registry, image, layer, pause } = writer;
-  let uploaded = false;
   let written = false;
   let alone = true;
   for (let round = 0; round < mostRounds; round += 1) {
@@ -82,8 +85,6 @@ async function addLayer(writer: Writer): Promise<AddResult> {
     if (index >= 0) {
       alone = true;
     } else {
-      if (!uploaded) await registry.putBlob(image.reference.path, layer, writer.payload);
-      uploaded = true;
       const isPut = await putNext(writer, there);
       // one that was written, and is not there, was put away by another writer
       alone &&= isPut && !written;
@@ -100,22 +101,34 @@ async function addLayer(writer: Writer): Promise<AddResult> {
 }
 
 /** Writes the list with ours behind it. False: it changed meanwhile, and nothing was written. */
-async function putNext(
+async function putNext(writer: Writer, there: AttachmentManifest | undefined): Promise<boolean> {
+  const { registry, image } = writer;
+  if (there !== undefined) checkCount([...there.layers, writer.layer], image);
+  const [bytes] = await Promise.all([prepare(writer, there), writer.upload()]);
+  // uploading took a while: who signed in it is not to be lost
+  if (!isSame(there, await readAttachments(registry, image))) return false;
+  const manifest = { bytes, mediaType: mediaTypes.ociManifest };
+  await registry.putManifest(image.reference.path, attachmentTag(image.digest), manifest);
+  return true;
+}
+
+/** The manifest to write; the configuration that it names is uploaded. */
+async function prepare(
   { registry, image, layer }: Writer,
   there: AttachmentManifest | undefined,
-): Promise<boolean> {
-  const { path } = image.reference;
-  if (there !== undefined) checkCount([...there.layers, layer], image);
-  const next =
+): Promise<Uint8Array> {
+  const { manifest, config, configDigest } =
     there === undefined
       ? firstLayer(layer)
       : appendLayer(there, await readConfig(registry, image, there.config), layer);
-  const { manifest: bytes, config, configDigest } = next;
-  await registry.putBlob(path, { digest: configDigest, size: config.length }, config);
-  // uploading took a while: who signed in it is not to be lost
-  if (!isSame(there, await readAttachments(registry, image))) return false;
-  await registry.putManifest(path, attachmentTag(image.digest), { bytes, mediaType: mediaTypes.ociManifest });
-  return true;
+  if (manifest.length > limits.manifestBytes) {
+    throw new BullaError(
+      'store.too-many-signatures',
+      `the list of ${attachmentLocation(image)} would be larger than ${limits.manifestBytes} bytes, which nobody reads`,
+    );
+  }
+  await registry.putBlob(image.reference.path, { digest: configDigest, size: config.length }, config);
+  return manifest;
 }
 
 async function readConfig(

@@ -275,6 +275,14 @@ test('1000 layers are read; more of them, or of their bytes, are not, and none i
   await rejectsList(openAttachments(registry), image, 'store.too-many-signatures');
 });
 
+test('a list that no reader would take is not written', async () => {
+  const registry = memory();
+  const long = { annotations: { note: 'x'.repeat(4_193_700) } };
+  lay(registry, listOf(registry, [layerFor(registry, 'one', long)]));
+  await rejects(openAttachments(registry).add(image, cosign('mine')), code('store.too-many-signatures'));
+  equal(registry.requests.includes('PUT tag'), false);
+});
+
 test('a registry that does not answer as it should is an error, for reading and for adding', async () => {
   const failures: readonly ErrorCode[] = [
     'registry.denied',
