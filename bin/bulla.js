@@ -111,14 +111,15 @@ function readIfThere(file) {
   }
 }
 
-/** Whole or not at all, for another Bulla may be reading it; those of earlier versions go. */
+/** Whole or not at all, for another Bulla may be reading it; what is a month old goes. */
 function writeCache(file, data) {
   var temporary = file + '.' + process.pid;
   var folder = path.dirname(file);
-  var kind = path.basename(file).split('-')[0] + '-';
+  var monthAgo = Date.now() - 2592e6;
   try {
     fs.readdirSync(folder).forEach(function (name) {
-      if (name.startsWith(kind)) fs.unlinkSync(path.join(folder, name));
+      var each = path.join(folder, name);
+      if (fs.lstatSync(each).mtimeMs < monthAgo) fs.unlinkSync(each);
     });
     fs.writeFileSync(temporary, data, { mode: 384 /* 0600 */, flag: 'wx' });
     fs.renameSync(temporary, file);
