@@ -24,7 +24,6 @@ const exitCodes = {
   'io.not-found': 3,
   'io.failed': 3,
   'io.too-large': 3,
-  'io.timeout': 3,
   'io.no-space': 3,
   'io.read-only': 3,
   'io.locked': 3,
