@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, scryptSync, verify } from 'node:crypto';
 import { test } from 'node:test';
 
+import { secretbox } from '@noble/ciphers/salsa.js';
 import fc from 'fast-check';
 
 import { utf8 } from '../../base/bytes.ts';
@@ -122,6 +123,22 @@ test('scrypt parameters out of the three sets are refused before any work', asyn
   for (const [from, to] of wrong) {
     const pem = edited(ofCosign, (json) => json.replace(from, to));
     await assert.rejects(openSigstoreKey(utf8(pem), { passphrase }), refused('key.unusable'), to);
+  }
+});
+
+test('all three sets of parameters open', async () => {
+  for (const n of [32_768, 131_072]) {
+    const salt = Buffer.alloc(32, 1);
+    const nonce = Buffer.alloc(24, 2);
+    const key = scryptSync('old', salt, 32, { N: n, r: 8, p: 1, maxmem: 2 ** 28 });
+    const pem = edited(ofCosign, (json) => {
+      const kdf = { name: 'scrypt', params: { N: n, r: 8, p: 1 }, salt: salt.toString('base64') };
+      const cipher = { name: 'nacl/secretbox', nonce: nonce.toString('base64') };
+      const ciphertext = Buffer.from(secretbox(key, nonce).seal(utf8('secret'))).toString('base64');
+      return JSON.stringify({ ...(JSON.parse(json) as object), kdf, cipher, ciphertext });
+    });
+    const opened = await decryptPrivateKey(utf8(pem), { given: 'old' }, 'key');
+    assert.equal(Buffer.from(opened).toString(), 'secret');
   }
 });
 
