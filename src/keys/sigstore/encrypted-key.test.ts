@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, generateKeyPairSync, scryptSync, verify } from 'node:crypto';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 
 import { secretbox } from '@noble/ciphers/salsa.js';
 import fc from 'fast-check';
@@ -72,6 +73,16 @@ test('a wrong passphrase and changed ciphertext are refused; without any there i
   const changed = edited(ofCosign, (json) => json.replace('"VEkT', '"WEkT'));
   await assert.rejects(open(changed, { given: 'cosignpw' }), refused('key.passphrase-wrong'));
   await assert.rejects(open(ofCosign, {}), refused('key.passphrase-missing'));
+});
+
+test('the process goes on while scrypt runs', async () => {
+  let isOpen = false;
+  const opening = openSigstoreKey(utf8(ofCosign), { passphrase: { given: 'cosignpw' } }).then(() => {
+    isOpen = true;
+  });
+  for (let turn = 0; turn < 20; turn += 1) await setImmediate();
+  assert.equal(isOpen, false);
+  await opening;
 });
 
 test('the passphrase is asked for once, with the key’s name, and not for a file that cannot be opened', async () => {
