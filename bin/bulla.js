@@ -103,9 +103,16 @@ function cacheFolder() {
   }
 }
 
-function readIfThere(file) {
+function digest(data) {
+  return require('crypto').createHash('sha256').update(data).digest();
+}
+
+/** V8 believes what it is given: bytes that a crash of the machine tore are found by the digest before them. */
+function readCache(file) {
   try {
-    return fs.readFileSync(file);
+    var bytes = fs.readFileSync(file);
+    var data = bytes.subarray(32);
+    return digest(data).equals(bytes.subarray(0, 32)) ? data : undefined;
   } catch {
     return undefined;
   }
@@ -121,7 +128,7 @@ function writeCache(file, data) {
       var each = path.join(folder, name);
       if (fs.lstatSync(each).mtimeMs < monthAgo) fs.unlinkSync(each);
     });
-    fs.writeFileSync(temporary, data, { mode: 384 /* 0600 */, flag: 'wx' });
+    fs.writeFileSync(temporary, Buffer.concat([digest(data), data]), { mode: 384 /* 0600 */, flag: 'wx' });
     fs.renameSync(temporary, file);
   } catch {
     // no room, no right: Bulla starts a little slower
@@ -144,7 +151,7 @@ function loadBuilt(main) {
   var command = ['verify', 'sign'].indexOf(process.argv[2]) < 0 ? 'other' : process.argv[2];
   var version = [process.version, process.arch, status.size, Math.trunc(status.mtimeMs), status.ino];
   var file = folder && path.join(folder, command + '-' + version.join('-'));
-  var cached = file && readIfThere(file);
+  var cached = file && readCache(file);
   var script = new vm.Script(source, {
     filename: main,
     cachedData: cached,
