@@ -216,10 +216,8 @@ test('compiled code that is torn or of another main is not used', async (t) => {
   const whole = await readFile(join(folder, name));
   assert.equal(await output(), '0 first x\n');
   // the end of it lost, as after a loss of power
-  await writeFile(
-    join(folder, name),
-    Buffer.concat([whole.subarray(0, 200), Buffer.alloc(whole.length - 200)]),
-  );
+  const torn = Buffer.concat([whole.subarray(0, 200), Buffer.alloc(whole.length - 200)]);
+  await writeFile(join(folder, name), torn);
   assert.equal(await output(), '0 first x\n');
   assert.notDeepEqual(await readFile(join(folder, name)), torn, 'it is written anew');
   // of the same length, so that V8 alone would not notice
