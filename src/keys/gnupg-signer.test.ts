@@ -148,6 +148,16 @@ test('the same key in both keyrings is one key, and GnuPG signs with it', async 
   assert.equal((await openSigner('ann@example.com', { env })).kind, 'gnupg');
 });
 
+test('gpg is not asked for an own key that is named in full, with its passphrase', async () => {
+  const { folder, env } = await gpgWith(fingerprint, 'Ann <ann@example.com>');
+  const own = openOwnKeyring(ownKeyringFolder(env));
+  const made = await own.generate({ userId: 'Bob <bob@example.com>', type: 'ed25519', passphrase: 'x' });
+  const signer = await openSigner(made, { env, passphrase: { given: 'x' } });
+  assert.deepEqual([signer.kind, signer.keyId], ['openpgp', made]);
+  await assert.rejects(stat(join(folder, 'calls')), { code: 'ENOENT' });
+  assert.equal((await openSigner(fingerprint, { env, passphrase: { given: 'x' } })).kind, 'gnupg');
+});
+
 test('where gpg is not installed the own keyring is enough', async () => {
   const { env } = await gpgWith(fingerprint, 'Ann <ann@example.com>');
   const without = { ...env, PATH: join(root, 'nowhere') };
