@@ -1,5 +1,8 @@
 /** From what a person calls a key to something that signs. */
-import { BullaError } from '../base/errors.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { BullaError, isBullaError } from '../base/errors.ts';
 import { findGnupgSecretKeys } from './gnupg-list.ts';
 import { findGnupg, type Gnupg, hasKeyring } from './gnupg-process.ts';
 import { openGnupgSigner } from './gnupg-signer.ts';
@@ -20,11 +23,42 @@ export type SignerContext = {
  * Opens the secret key that `id` names, in GnuPG where `gpg` is there and holds it, else in Bulla's
  * own keyring. The same key in both is one key, and GnuPG's; two different keys are refused. Keys
  * that cannot sign now (expired, revoked) step back where one that can is meant too. Start it
- * before other work: it waits for one gpg process, and for none where GnuPG's home has no keyring
- * or the own key is named in full and its passphrase given.
+ * before other work: it waits for one gpg process, and for none where GnuPG's home has no keyring,
+ * where the own key is named in full and its passphrase given, or where the key was made in that home.
  * @throws BullaError `key.not-found`, `key.ambiguous`, `key.unusable`, `key.passphrase-missing`, `key.passphrase-wrong`, `usage.invalid`
  */
 export async function openSigner(id: string, context: SignerContext): Promise<Signer> {
+  return openMadeInGnupg(id, context) ?? (await openFound(id, context));
+}
+
+/**
+ * A key named by its whole fingerprint that was made in GnuPG's home: gpg left its revocation
+ * certificate there, named by the primary key. It is not looked for: should gpg not sign with it
+ * any more, everything is looked at then, and what comes of that counts.
+ */
+function openMadeInGnupg(id: string, context: SignerContext): Signer | undefined {
+  const pattern = parseKeyPattern(id);
+  const gnupg = findGnupg(context.env);
+  if (pattern.kind !== 'fingerprint' || pattern.exactly || !hasKeyring(gnupg)) return undefined;
+  if (!existsSync(join(gnupg.home, 'openpgp-revocs.d', `${pattern.hex}.rev`))) return undefined;
+  const given = context.passphrase?.given;
+  const signing = given === undefined ? {} : { passphrase: given };
+  const signer = openGnupgSigner(gnupg, { fingerprint: pattern.hex }, signing);
+  return {
+    ...signer,
+    sign: async (message) => {
+      try {
+        return await signer.sign(message);
+      } catch (error) {
+        if (!isBullaError(error, 'key.unusable') && !isBullaError(error, 'process.not-found')) throw error;
+        await using found = await openFound(id, context);
+        return await found.sign(message);
+      }
+    },
+  };
+}
+
+async function openFound(id: string, context: SignerContext): Promise<Signer> {
   const gnupg = findGnupg(context.env);
   const folder = ownKeyringFolder(context.env);
   const [theirs, ours] = await candidates(id, gnupg, folder, context);
