@@ -103,24 +103,32 @@ function cacheFolder() {
   }
 }
 
-function readIfThere(file) {
+function digest(data) {
+  return require('crypto').createHash('sha256').update(data).digest();
+}
+
+/** V8 believes what it is given: bytes that a crash of the machine tore are found by the digest before them. */
+function readCache(file) {
   try {
-    return fs.readFileSync(file);
+    var bytes = fs.readFileSync(file);
+    var data = bytes.subarray(32);
+    return digest(data).equals(bytes.subarray(0, 32)) ? data : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Whole or not at all, for another Bulla may be reading it; those of earlier versions go. */
+/** Whole or not at all, for another Bulla may be reading it; what is a month old goes. */
 function writeCache(file, data) {
   var temporary = file + '.' + process.pid;
   var folder = path.dirname(file);
-  var kind = path.basename(file).split('-')[0] + '-';
+  var monthAgo = Date.now() - 2592e6;
   try {
     fs.readdirSync(folder).forEach(function (name) {
-      if (name.startsWith(kind)) fs.unlinkSync(path.join(folder, name));
+      var each = path.join(folder, name);
+      if (fs.lstatSync(each).mtimeMs < monthAgo) fs.unlinkSync(each);
     });
-    fs.writeFileSync(temporary, data, { mode: 384 /* 0600 */, flag: 'wx' });
+    fs.writeFileSync(temporary, Buffer.concat([digest(data), data]), { mode: 384 /* 0600 */, flag: 'wx' });
     fs.renameSync(temporary, file);
   } catch {
     // no room, no right: Bulla starts a little slower
@@ -143,7 +151,7 @@ function loadBuilt(main) {
   var command = ['verify', 'sign'].indexOf(process.argv[2]) < 0 ? 'other' : process.argv[2];
   var version = [process.version, process.arch, status.size, Math.trunc(status.mtimeMs), status.ino];
   var file = folder && path.join(folder, command + '-' + version.join('-'));
-  var cached = file && readIfThere(file);
+  var cached = file && readCache(file);
   var script = new vm.Script(source, {
     filename: main,
     cachedData: cached,

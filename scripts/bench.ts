@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 
 import { findPeer, peerVersion } from '../test/support/peers.ts';
 import { gpgRows, manyRows, type Row, signRows, startRows, verifyRows } from './bench/contenders.ts';
-import { type ImportCost, importCosts, printImports } from './bench/imports.ts';
+import { importCosts, printImports } from './bench/imports.ts';
 import { measureAlternately } from './bench/measure.ts';
 import { type Check, type Line, linesOf, printChecks, printLines } from './bench/report.ts';
 import { countRequests } from './bench/requests.ts';
@@ -48,7 +48,7 @@ async function cold(stage: Stage): Promise<readonly Line[]> {
     rows.push(...(await verifyRows(stage, key)), ...(await signRows(stage, key)), ...gpgRows(stage, key));
   }
   say(`cold processes: ${rows.length} commands, 2 warm-up rounds, ${rounds} rounds`);
-  const measured = await measureAlternately(rows, { warmUps: 2, rounds }, progress('cold'));
+  const measured = await measureAlternately(rows, { warmUps: 2, rounds, peakRuns: 3 }, progress('cold'));
   return linesOf(rows, measured, await countRequests(stage, rows));
 }
 
@@ -72,7 +72,11 @@ async function many(stage: Stage): Promise<readonly Line[]> {
   const rows = manyRows(stage, key, repository, images);
   const some = Math.max(3, Math.ceil(rounds / 3));
   say(`${images} images in one command: 1 warm-up round, ${some} rounds`);
-  const measured = await measureAlternately(rows, { warmUps: 1, rounds: some }, progress('many'));
+  const measured = await measureAlternately(
+    rows,
+    { warmUps: 1, rounds: some, peakRuns: 1 },
+    progress('many'),
+  );
   return linesOf(rows, measured, await countRequests(stage, rows));
 }
 
@@ -127,26 +131,11 @@ async function head(stage: Stage): Promise<Readonly<Record<string, string>>> {
   };
 }
 
-function print(
-  about: Readonly<Record<string, string>>,
-  result: {
-    cold: readonly Line[];
-    many: readonly Line[];
-    imports: readonly ImportCost[];
-    checks: readonly Check[];
-  },
-): void {
-  for (const [name, text] of Object.entries(about)) console.log(`${name}: ${text}`);
-  console.log('\nCold processes: wall time of one command, from fork to exit\n');
-  printLines(result.cold);
-  console.log(`${images} distinct images with distinct signatures in one command\n`);
-  printLines(result.many);
-  console.log('What an import costs in a fresh process, with all that it brings along\n');
-  printImports(result.imports);
-  console.log('Budgets\n');
-  printChecks(result.checks);
-  if (findPeer('skopeo') === undefined)
-    console.log('skopeo is missing: no ratios. scripts/install-peers.sh brings it.');
+/** Printed as it comes, for the whole takes minutes. */
+function section(title: string, print: () => void): void {
+  if (flags.json) return;
+  console.log(`${title}\n`);
+  print();
 }
 
 if (!flags['skip-build']) {
@@ -164,12 +153,26 @@ if (findPeer('gpg') === undefined) {
 {
   await using stage = await openStage();
   const about = await head(stage);
+  section(
+    Object.entries(about)
+      .map(([name, text]) => `${name}: ${text}`)
+      .join('\n'),
+    () => undefined,
+  );
   const coldLines = await cold(stage);
+  section('Cold processes: wall time of one command, from fork to exit', () => printLines(coldLines));
   const manyLines = await many(stage);
+  section(`${images} distinct images with distinct signatures in one command`, () => printLines(manyLines));
   say('imports');
   const imports = await importCosts(stage, rounds);
+  section('What an import costs in a fresh process, with all that it brings along', () =>
+    printImports(imports),
+  );
   const checks = checksOf(coldLines, manyLines);
-  if (flags.json)
+  section('Budgets', () => printChecks(checks));
+  if (findPeer('skopeo') === undefined)
+    say('skopeo is missing: no ratios. scripts/install-peers.sh brings it.');
+  if (flags.json) {
     console.log(JSON.stringify({ about, cold: coldLines, many: manyLines, imports, checks }, undefined, 2));
-  else print(about, { cold: coldLines, many: manyLines, imports, checks });
+  }
 }

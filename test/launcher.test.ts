@@ -1,7 +1,18 @@
 /** bin/bulla.js: which Node it runs on, what it runs, and how it ends. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -189,4 +200,28 @@ test('compiled code is cached only where nobody else can write', async (t) => {
   await chmod(cache, 0o700);
   assert.equal(await isCached({}), true);
   assert.equal((await stat(folder)).mode & 0o777, 0o700);
+});
+
+test('compiled code that is torn or of another main is not used', async (t) => {
+  const place = await placeWith(t, { 'dist/cli/main.cjs': say('first') });
+  const cache = join(place.folder, 'cache');
+  const folder = join(cache, 'bulla', 'compile');
+  await mkdir(cache, { mode: 0o700 });
+  const output = async (): Promise<string> => {
+    const { exitCode, stdout } = await run(place.launcher, ['x'], { XDG_CACHE_HOME: cache });
+    return `${exitCode} ${stdout}`;
+  };
+  assert.equal(await output(), '0 first x\n');
+  const [name = ''] = await readdir(folder);
+  const whole = await readFile(join(folder, name));
+  assert.equal(await output(), '0 first x\n');
+  // the end of it lost, as after a loss of power
+  const torn = Buffer.concat([whole.subarray(0, 200), Buffer.alloc(whole.length - 200)]);
+  await writeFile(join(folder, name), torn);
+  assert.equal(await output(), '0 first x\n');
+  assert.notDeepEqual(await readFile(join(folder, name)), torn, 'it is written anew');
+  // of the same length, so that V8 alone would not notice
+  await writeFile(join(place.folder, 'dist/cli/main.cjs'), say('other'));
+  assert.equal(await output(), '0 other x\n');
+  assert.deepEqual((await readdir(folder)).length, 2);
 });

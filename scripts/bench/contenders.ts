@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { findPeer } from '../../test/support/peers.ts';
 import type { Contender } from './measure.ts';
-import { launcher, node, pushImage, type Stage, type StageImage, type StageKey } from './stage.ts';
+import { node, pushImage, type Stage, type StageImage, type StageKey } from './stage.ts';
 
 export type Row = Contender & {
   /** The name of the row that it is compared with. */
@@ -20,8 +20,8 @@ const floor = join(import.meta.dirname, 'floor.cjs');
 export function startRows(stage: Stage): readonly Row[] {
   return [
     of(stage, 'floor: node -e 0', node, ['-e', '0']),
-    of(stage, 'start: bulla --version', node, [launcher, '--version']),
-    of(stage, 'start: bulla verify --help', node, [launcher, 'verify', '--help']),
+    of(stage, 'start: bulla --version', node, [stage.launcher, '--version']),
+    of(stage, 'start: bulla verify --help', node, [stage.launcher, 'verify', '--help']),
     ...peer(stage, 'start: skopeo --version', ['--version']),
   ];
 }
@@ -62,7 +62,7 @@ function verifyPair(
     ]),
     {
       ...of(stage, `verify: bulla, ${what}`, node, [
-        ...[launcher, 'verify', '--tls-verify=false', ...policy, `docker://${image.name}`],
+        ...[stage.launcher, 'verify', '--tls-verify=false', ...policy, `docker://${image.name}`],
       ]),
       against: peerName,
       budget,
@@ -84,7 +84,7 @@ export async function signRows(stage: Stage, key: StageKey): Promise<readonly Ro
   const peerName = `sign: skopeo copy --sign-by onto itself, ${key.kind}`;
   const where = ['--tls-verify=false', '--registries.d', stage.registriesD.file];
   const bulla = (name: string, by: readonly string[]): Row => ({
-    ...of(stage, name, node, [launcher, 'sign', ...where, ...by, `docker://${image.name}`], fresh),
+    ...of(stage, name, node, [stage.launcher, 'sign', ...where, ...by, `docker://${image.name}`], fresh),
     against: peerName,
     budget,
   });
@@ -146,7 +146,7 @@ export function manyRows(stage: Stage, key: StageKey, repository: string, count:
       of(stage, floorName, node, [floor, stage.registry, base, repository, key.floorPem, ...tags]),
       {
         ...of(stage, `verify: bulla, ${count} images, lookaside ${lookaside}`, node, [
-          ...[launcher, 'verify', '--tls-verify=false', ...policy, ...images],
+          ...[stage.launcher, 'verify', '--tls-verify=false', ...policy, ...images],
         ]),
         against: floorName,
       },

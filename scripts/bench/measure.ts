@@ -26,13 +26,20 @@ export type Measured = Summary & {
   readonly peakMiB: number;
 };
 
+export type Rounds = {
+  readonly warmUps: number;
+  readonly rounds: number;
+  /** Further runs, which memory is watched in. */
+  readonly peakRuns: number;
+};
+
 /**
  * Measures the contenders alternately: a round runs each of them once, beginning with another one
  * each time, so that whatever else the machine does falls on all of them alike.
  */
 export async function measureAlternately(
   contenders: readonly Contender[],
-  { warmUps, rounds }: { readonly warmUps: number; readonly rounds: number },
+  { warmUps, rounds, peakRuns }: Rounds,
   progress: (done: number, of: number) => void,
 ): Promise<ReadonlyMap<string, Measured>> {
   const taken = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
@@ -47,7 +54,7 @@ export async function measureAlternately(
   }
   const measured = new Map<string, Measured>();
   for (const contender of contenders) {
-    const peakMiB = await peakOf(contender);
+    const peakMiB = await peakOf(contender, peakRuns);
     measured.set(contender.name, { ...summaryOf(taken.get(contender.name) ?? []), peakMiB });
   }
   return measured;
@@ -71,9 +78,9 @@ export async function runOnce(contender: Contender): Promise<number> {
 }
 
 /** What the kernel says of the process, asked every other millisecond until it is gone: VmHWM only grows. */
-async function peakOf(contender: Contender): Promise<number> {
+async function peakOf(contender: Contender, runs: number): Promise<number> {
   let peak = 0;
-  for (let run = 0; run < 3; run += 1) {
+  for (let run = 0; run < runs; run += 1) {
     contender.before?.();
     const { pid, ended } = start(contender);
     const timer = setInterval(() => {

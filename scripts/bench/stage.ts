@@ -1,6 +1,6 @@
 /** Everything the measured commands find: a registry, lookasides, keys, images, policies. */
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { startRegistry } from '../../test/support/docker-registry.ts';
@@ -9,7 +9,6 @@ import { type Bench, findPeer, openBench } from '../../test/support/peers.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 export const node: string = join(root, 'node_modules', 'node', 'bin', 'node');
-export const launcher: string = join(root, 'bin', 'bulla.js');
 
 /** One kind of key: in GnuPG, in Bulla's own keyring, and as bare PEM for the floor. */
 export type StageKey = {
@@ -24,6 +23,8 @@ export type StageKey = {
 
 export interface Stage extends AsyncDisposable {
   readonly bench: Bench;
+  /** The built Bulla, copied as an installed package lies: another build beside the bench changes nothing. */
+  readonly launcher: string;
   /** `docker-registry` or `bulla serve registry`. */
   readonly registryIs: string;
   readonly registry: string;
@@ -51,7 +52,8 @@ export async function openStage(): Promise<Stage> {
   disposer.use(bench);
   const folder = bench.path('lookaside');
   mkdirSync(folder);
-  const registry = await startBenchRegistry(bench);
+  const launcher = installCopy(bench);
+  const registry = await startBenchRegistry(bench, launcher);
   const env = {
     ...bench.env,
     BULLA_DIST: '1',
@@ -68,6 +70,7 @@ export async function openStage(): Promise<Stage> {
     keys.push(await makeKey(bench, kind, passphraseFile, bulla));
   const stage: Stage = {
     bench,
+    launcher,
     registryIs: registry.is,
     registry: registry.host,
     registryRequests: registry.requests,
@@ -91,7 +94,16 @@ type BenchRegistry = {
   readonly requests: () => readonly string[] | undefined;
 };
 
-async function startBenchRegistry(bench: Bench): Promise<BenchRegistry> {
+function installCopy(bench: Bench): string {
+  const folder = bench.path('bulla');
+  mkdirSync(folder);
+  for (const part of ['bin', 'dist', 'package.json'])
+    cpSync(join(root, part), join(folder, part), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  return join(folder, 'bin', 'bulla.js');
+}
+
+async function startBenchRegistry(bench: Bench, launcher: string): Promise<BenchRegistry> {
   if (findPeer('docker-registry') === undefined) {
     const port = '0';
     const running = bench.start(`/${node.slice(1)}`, [launcher, 'serve', 'registry', '--port', port]);

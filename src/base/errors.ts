@@ -24,7 +24,6 @@ const exitCodes = {
   'io.not-found': 3,
   'io.failed': 3,
   'io.too-large': 3,
-  'io.timeout': 3,
   'io.no-space': 3,
   'io.read-only': 3,
   'io.locked': 3,
@@ -108,7 +107,6 @@ const exitCodes = {
   'trust.no-signature': 1,
   'trust.not-accepted': 1,
   'trust.not-required': 1,
-  'trust.not-evaluated': 3,
   'trust.key-unavailable': 2,
   // operations
   // servers

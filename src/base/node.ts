@@ -15,6 +15,13 @@ export const monotonicMs = (): number => {
 export const isTerminal = (descriptor: 0 | 1 | 2): boolean =>
   process.getBuiltinModule('node:tty').isatty(descriptor);
 
+/**
+ * Keeps V8's young generation at its first size. It would grow to 48 MiB in a batch of a thousand
+ * images, most of it garbage; collecting more often costs such a batch a few hundredths of its time.
+ */
+export const keepHeapSmall = (): void =>
+  process.getBuiltinModule('node:v8').setFlagsFromString('--semi-space-growth-factor=1');
+
 export const http = (): typeof import('node:http') => process.getBuiltinModule('node:http');
 export const https = (): typeof import('node:https') => process.getBuiltinModule('node:https');
 export const zlib = (): typeof import('node:zlib') => process.getBuiltinModule('node:zlib');

@@ -107,7 +107,7 @@ async function askText(interactive: boolean, question: string, initial?: string)
   const { text, isCancel } = await import('@clack/prompts');
   const answer = await text({
     message: question,
-    output: process.stderr,
+    output: promptOutput(),
     ...(initial !== undefined && { initialValue: initial }),
   });
   if (isCancel(answer)) throw new BullaError('usage.invalid', 'given up at the prompt');
@@ -125,7 +125,7 @@ async function askSecret(interactive: boolean, question: string, hint?: string):
     );
   }
   const { password, isCancel } = await import('@clack/prompts');
-  const answer = await password({ message: question, output: process.stderr });
+  const answer = await password({ message: question, output: promptOutput() });
   if (isCancel(answer)) throw new BullaError('key.passphrase-missing', 'given up at the prompt');
   return answer ?? '';
 }
@@ -133,8 +133,14 @@ async function askSecret(interactive: boolean, question: string, hint?: string):
 async function confirm(interactive: boolean, question: string): Promise<boolean> {
   if (!interactive) throw nobody(question);
   const prompts = await import('@clack/prompts');
-  const answer = await prompts.confirm({ message: question, initialValue: false, output: process.stderr });
+  const answer = await prompts.confirm({ message: question, initialValue: false, output: promptOutput() });
   return answer === true;
+}
+
+/** Where questions are asked. A terminal that tells no width would get each letter on a line of its own. */
+function promptOutput(): typeof process.stderr {
+  if (!(process.stderr.columns > 0)) process.stderr.columns = 80;
+  return process.stderr;
 }
 
 function nobody(question: string): BullaError {

@@ -2,6 +2,7 @@
 import type { Platform } from '../base/descriptor.ts';
 import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
+import { keepHeapSmall } from '../base/node.ts';
 import { hostPlatform } from '../images/choose-instance.ts';
 import { openWorld, type World, type WorldOptions } from '../operations/world.ts';
 import { type Credentials, noCredentials, parseCredentials } from '../registry/credentials.ts';
@@ -16,6 +17,9 @@ import {
 } from './options.ts';
 import type { Terminal } from './terminal.ts';
 
+/** So many images that memory counts more than the start. */
+const aBatch = 50;
+
 /**
  * @param images those named on the command line: under --offline their registries alone are reached
  * @throws BullaError `usage.invalid`, `key.passphrase-missing` (a password nobody can be asked for)
@@ -25,6 +29,7 @@ export async function openCommandWorld(
   terminal: Terminal,
   images: readonly ImageName[] = [],
 ): Promise<World> {
+  if (images.length >= aBatch) keepHeapSmall();
   return openWorld(await worldOptions(parsed, terminal, images));
 }
 

@@ -16,6 +16,10 @@ export type ContractPlace = {
   dispose(): Promise<void>;
 };
 
+function isNotFound(error: unknown): boolean {
+  return isBullaError(error, 'image.not-found');
+}
+
 export function streamOf(...chunks: readonly Uint8Array[]): ReadableStream<Uint8Array> {
   return new ReadableStream({
     start(controller) {
@@ -113,7 +117,6 @@ function contractOfContent(contract: Contract): void {
   });
 
   contract('what is not there is not found', async (place) => {
-    const isNotFound = (error: unknown): boolean => isBullaError(error, 'image.not-found');
     await rejects(place.image(), isNotFound);
     await using sink = await place.sink();
     await putSample(sink, sampleImage('first'));

@@ -167,9 +167,7 @@ test('a manifest over 4 MiB is refused', async () => {
 test('a folder of something else is left alone', async () => {
   using folder = temporaryFolder();
   writeFileSync(join(folder.path, 'index.json'), '{"mine":true}');
-  await rejects(openOciSink(folder.path, 'v1'), (error: unknown) =>
-    isBullaError(error, 'image.occupied'),
-  );
+  await rejects(openOciSink(folder.path, 'v1'), (error: unknown) => isBullaError(error, 'image.occupied'));
   deepEqual(readdirSync(folder.path), ['index.json']);
   using other = temporaryFolder();
   mkdirSync(join(other.path, 'x'));

@@ -64,10 +64,7 @@ async function readManifest(path: string, digest: Digest, descriptor?: Descripto
  */
 export async function openOciSink(path: string, name?: string): Promise<ImageSink> {
   if (!(await isLayout(path)) && (await exists(join(path, 'index.json')))) {
-    throw new BullaError(
-      'image.occupied',
-      `${printable(path)} has an index.json and is no OCI image layout`,
-    );
+    throw new BullaError('image.occupied', `${printable(path)} has an index.json and is no OCI image layout`);
   }
   let prepared: Promise<void> | undefined;
   const fileFor = async (digest: Digest): Promise<string> => {

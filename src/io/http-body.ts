@@ -135,7 +135,10 @@ function receive({ incoming, outgoing, watch, call }: Source, to: Receiver): voi
   });
   const broken = (cause: Error): void => fail(watch.failure ?? failureOf(cause, call.url));
   incoming.on('error', broken);
-  incoming.on('close', () => broken(new Error('closed')));
+  incoming.on('close', () => {
+    // the usual end, and an error with its stack would be made for nobody
+    if (!over) broken(new Error('closed'));
+  });
   if (incoming.destroyed && !incoming.complete) broken(new Error('closed'));
 }
 

@@ -145,6 +145,11 @@ const reasons: Readonly<Record<string, string>> = {
   CERT_NOT_YET_VALID: 'its certificate is not valid yet',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host',
 };
+const hints: Readonly<Record<string, { readonly hint: string }>> = {
+  ECONNREFUSED: { hint: 'check the host and port, and that the server runs' },
+  ENOTFOUND: { hint: 'check the spelling of the host' },
+  EPROTO: { hint: 'a registry without TLS wants --tls-verify=false, or insecure = true in registries.conf' },
+};
 const unknownIssuer = /^(?:DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_.*)$/;
 
 /** A connection's error as a BullaError that names the URL without its secrets. */
@@ -157,7 +162,7 @@ export function failureOf(cause: Error, url: URL): BullaError {
     reasons[system] ?? (system === '' ? 'the connection failed' : `the connection failed (${system})`);
   const hint = certificate
     ? { hint: 'put its CA certificate into certs.d, or name a folder with --cert-dir' }
-    : {};
+    : (hints[system] ?? {});
   return new BullaError(code, `${displayUrl(url)}: ${reason}`, { ...hint, cause });
 }
 

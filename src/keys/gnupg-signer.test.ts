@@ -148,6 +148,32 @@ test('the same key in both keyrings is one key, and GnuPG signs with it', async 
   assert.equal((await openSigner('ann@example.com', { env })).kind, 'gnupg');
 });
 
+test('gpg is not asked for an own key that is named in full, with its passphrase', async () => {
+  const { folder, env } = await gpgWith(fingerprint, 'Ann <ann@example.com>');
+  const own = openOwnKeyring(ownKeyringFolder(env));
+  const made = await own.generate({ userId: 'Bob <bob@example.com>', type: 'ed25519', passphrase: 'x' });
+  const signer = await openSigner(made, { env, passphrase: { given: 'x' } });
+  assert.deepEqual([signer.kind, signer.keyId], ['openpgp', made]);
+  await assert.rejects(stat(join(folder, 'calls')), { code: 'ENOENT' });
+  assert.equal((await openSigner(fingerprint, { env, passphrase: { given: 'x' } })).kind, 'gnupg');
+});
+
+test('a key made in GnuPG’s home is not looked for, unless gpg does not sign with it', async () => {
+  const { folder, env } = await gpgWith(fingerprint, 'Ann <ann@example.com>');
+  await mkdir(join(folder, '.gnupg', 'openpgp-revocs.d'));
+  await writeFile(join(folder, '.gnupg', 'openpgp-revocs.d', `${fingerprint}.rev`), '');
+  const signer = await openSigner(fingerprint, { env });
+  assert.deepEqual([signer.kind, signer.keyId], ['gnupg', fingerprint]);
+  await assert.rejects(stat(join(folder, 'calls')), { code: 'ENOENT' });
+  // this gpg lists whatever it is asked: it makes no signature, so its keys are looked at
+  await assert.rejects(signer.sign(utf8('payload')), refused('key.unusable'));
+  const calls = (await readFile(join(folder, 'calls'), 'utf8')).trimEnd().split('\n');
+  assert.deepEqual(
+    calls.map((each) => /--(?:sign|list-keys)\b/.exec(each)?.[0]),
+    ['--sign', '--list-keys', '--sign'],
+  );
+});
+
 test('where gpg is not installed the own keyring is enough', async () => {
   const { env } = await gpgWith(fingerprint, 'Ann <ann@example.com>');
   const without = { ...env, PATH: join(root, 'nowhere') };

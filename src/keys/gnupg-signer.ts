@@ -21,7 +21,11 @@ export type GnupgSigning = {
  * A signer over one key of gpg. Nothing runs until it signs; then one process.
  * @param key from a listing of that home; names the primary key
  */
-export function openGnupgSigner(gnupg: Gnupg, key: KeyInfo, signing: GnupgSigning = {}): Signer {
+export function openGnupgSigner(
+  gnupg: Gnupg,
+  key: Pick<KeyInfo, 'fingerprint'>,
+  signing: GnupgSigning = {},
+): Signer {
   return {
     kind: 'gnupg',
     keyId: key.fingerprint,

@@ -1,5 +1,8 @@
 /** From what a person calls a key to something that signs. */
-import { BullaError } from '../base/errors.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { BullaError, isBullaError } from '../base/errors.ts';
 import { findGnupgSecretKeys } from './gnupg-list.ts';
 import { findGnupg, type Gnupg, hasKeyring } from './gnupg-process.ts';
 import { openGnupgSigner } from './gnupg-signer.ts';
@@ -20,13 +23,45 @@ export type SignerContext = {
  * Opens the secret key that `id` names, in GnuPG where `gpg` is there and holds it, else in Bulla's
  * own keyring. The same key in both is one key, and GnuPG's; two different keys are refused. Keys
  * that cannot sign now (expired, revoked) step back where one that can is meant too. Start it
- * before other work: it waits for one gpg process, and for none where GnuPG's home has no keyring.
+ * before other work: it waits for one gpg process, and for none where GnuPG's home has no keyring,
+ * where the own key is named in full and its passphrase given, or where the key was made in that home.
  * @throws BullaError `key.not-found`, `key.ambiguous`, `key.unusable`, `key.passphrase-missing`, `key.passphrase-wrong`, `usage.invalid`
  */
 export async function openSigner(id: string, context: SignerContext): Promise<Signer> {
+  return openMadeInGnupg(id, context) ?? (await openFound(id, context));
+}
+
+/**
+ * A key named by its whole fingerprint that was made in GnuPG's home: gpg left its revocation
+ * certificate there, named by the primary key. It is not looked for: should gpg not sign with it
+ * any more, everything is looked at then, and what comes of that counts.
+ */
+function openMadeInGnupg(id: string, context: SignerContext): Signer | undefined {
+  const pattern = parseKeyPattern(id);
+  const gnupg = findGnupg(context.env);
+  if (pattern.kind !== 'fingerprint' || pattern.exactly || !hasKeyring(gnupg)) return undefined;
+  if (!existsSync(join(gnupg.home, 'openpgp-revocs.d', `${pattern.hex}.rev`))) return undefined;
+  const given = context.passphrase?.given;
+  const signing = given === undefined ? {} : { passphrase: given };
+  const signer = openGnupgSigner(gnupg, { fingerprint: pattern.hex }, signing);
+  return {
+    ...signer,
+    sign: async (message) => {
+      try {
+        return await signer.sign(message);
+      } catch (error) {
+        if (!isBullaError(error, 'key.unusable') && !isBullaError(error, 'process.not-found')) throw error;
+        await using found = await openFound(id, context);
+        return await found.sign(message);
+      }
+    },
+  };
+}
+
+async function openFound(id: string, context: SignerContext): Promise<Signer> {
   const gnupg = findGnupg(context.env);
   const folder = ownKeyringFolder(context.env);
-  const [theirs, ours] = await Promise.all([inGnupg(gnupg, id), openOwnKeyring(folder).list(id)]);
+  const [theirs, ours] = await candidates(id, gnupg, folder, context);
   const secret = [...theirs, ...ours].filter((key) => key.hasSecret);
   const now = context.now ?? new Date();
   const usable = secret.filter((key) => unusableBecause(key, now) === undefined);
@@ -42,6 +77,23 @@ export async function openSigner(id: string, context: SignerContext): Promise<Si
     passphrase: () => askFor(key.fingerprint, passphrase),
     ...(subkey !== undefined && { keyId: `${subkey.subkey}!` }),
   });
+}
+
+/** What each keyring has for the name: GnuPG's keys, and the own ones. */
+async function candidates(
+  id: string,
+  gnupg: Gnupg,
+  folder: string,
+  { passphrase }: SignerContext,
+): Promise<readonly [readonly KeyInfo[], readonly KeyInfo[]]> {
+  const own = openOwnKeyring(folder);
+  const pattern = parseKeyPattern(id);
+  if (pattern.kind === 'fingerprint' && passphrase?.given !== undefined) {
+    // a whole fingerprint means one key, wherever it lies: there is nothing to ask a process for
+    const ours = await own.list(id);
+    if (ours.some((key) => key.fingerprint === pattern.hex && key.hasSecret)) return [[], ours];
+  }
+  return Promise.all([inGnupg(gnupg, id), own.list(id)]);
 }
 
 function exactPart(id: string): { readonly subkey: string } | undefined {

@@ -29,7 +29,8 @@ export async function listen(
 ): Promise<Listening> {
   const { host = '127.0.0.1', port = 0 } = options;
   if (port > 65_535) throw new BullaError('usage.invalid', `${port} is no port`);
-  const server = createAdaptorServer({ fetch: handler }) as Server;
+  // the process's own Request and Response stay what they are: its client uses them too
+  const server = createAdaptorServer({ fetch: handler, overrideGlobalObjects: false }) as Server;
   // a client that sends its headers by the drop holds a connection for this long
   server.headersTimeout = 20_000;
   const { promise, resolve, reject } = Promise.withResolvers<void>();

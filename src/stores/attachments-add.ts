@@ -1,7 +1,8 @@
 /**
- * Adding to a `.sig` tag. A registry knows no "write if unchanged", so this reads, appends and writes,
- * looks whether somebody wrote meanwhile before it writes, and reads again afterwards until its own
- * signature is there to stay. Writers of one machine take turns (attachments-lock.ts).
+ * Adding to a `.sig` tag. A registry knows no "write if unchanged", so this reads, appends, looks whether
+ * somebody wrote meanwhile, and writes. Another writer may have looked just before that, and put its list
+ * over ours: so this waits for longer than such a writer takes, and reads again until its own
+ * signature is there. Writers of one machine take turns (attachments-lock.ts).
  */
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -10,6 +11,7 @@ import { type Descriptor, mediaTypes } from '../base/descriptor.ts';
 import { digestOf } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { monotonicMs } from '../base/node.ts';
 import type { Signature } from '../formats/signature.ts';
 import { oneAtATime } from './attachments-lock.ts';
 import {
@@ -25,8 +27,8 @@ import { appendLayer, type AttachmentManifest, firstLayer, indexOfLayer } from '
 import type { AddResult, RegistryImageId } from './store.ts';
 
 export type AddOptions = {
-  /** Lets others finish, after the given number of collisions. Default: some tens of milliseconds more each time. */
-  readonly pause?: (collisions: number) => Promise<void>;
+  /** Lets others finish. Default: the time passes. */
+  readonly pause?: (milliseconds: number) => Promise<void>;
   /** Runs writers of one name in turn. Default: those of this user on this machine. */
   readonly inTurn?: <T>(name: string, work: () => Promise<T>) => Promise<T>;
 };
@@ -54,7 +56,7 @@ export async function addAttachment(
   }
   const layer = { mediaType, size: payload.length, digest: digestOf(payload), annotations };
   const inTurn = options.inTurn ?? oneAtATime;
-  const pause = options.pause ?? pauseLonger;
+  const pause = options.pause ?? ((milliseconds: number): Promise<void> => wait(milliseconds));
   let uploading: Promise<void> | undefined;
   const upload = (): Promise<void> => (uploading ??= registry.putBlob(image.reference.path, layer, payload));
   const writer = { registry, image, layer, upload, pause };
@@ -67,31 +69,20 @@ type Writer = {
   readonly layer: Descriptor;
   /** Uploads the payload, once. */
   readonly upload: () => Promise<void>;
-  readonly pause: (collisions: number) => Promise<void>;
+  readonly pause: (milliseconds: number) => Promise<void>;
 };
 
-/**
- * Done when the signature is there; and where another writer was noticed, when it is still there a
- * while later: one that had read before we wrote may put its own list over ours.
- */
+/** Done when the signature is found; where this wrote it, not before others had time to show. */
 async function addLayer(writer: Writer): Promise<AddResult> {
   const { registry, image, layer, pause } = writer;
   let written = false;
-  let alone = true;
   for (let round = 0; round < mostRounds; round += 1) {
     const there = await readAttachments(registry, image);
     const index = there === undefined ? -1 : indexOfLayer(there.layers, layer);
-    if (index >= 0 && alone) return { location: attachmentLocation(image, index), added: written };
-    if (index >= 0) {
-      alone = true;
-    } else {
-      const isPut = await putNext(writer, there);
-      // one that was written, and is not there, was put away by another writer
-      alone &&= isPut && !written;
-      written ||= isPut;
-      if (isPut) continue;
-    }
-    await pause(round);
+    if (index >= 0) return { location: attachmentLocation(image, index), added: written };
+    const took = await putNext(writer, there);
+    written ||= took !== undefined;
+    await pause(pauseAfter(took, round));
   }
   throw new BullaError(
     'store.contended',
@@ -100,16 +91,21 @@ async function addLayer(writer: Writer): Promise<AddResult> {
   );
 }
 
-/** Writes the list with ours behind it. False: it changed meanwhile, and nothing was written. */
-async function putNext(writer: Writer, there: AttachmentManifest | undefined): Promise<boolean> {
+/**
+ * Writes the list with ours behind it.
+ * @returns how many milliseconds passed between the last look and the end of writing; undefined: the list
+ *   changed meanwhile, and nothing was written
+ */
+async function putNext(writer: Writer, there: AttachmentManifest | undefined): Promise<number | undefined> {
   const { registry, image } = writer;
   if (there !== undefined) checkCount([...there.layers, writer.layer], image);
   const [bytes] = await Promise.all([prepare(writer, there), writer.upload()]);
   // uploading took a while: who signed in it is not to be lost
-  if (!isSame(there, await readAttachments(registry, image))) return false;
+  const looked = monotonicMs();
+  if (!isSame(there, await readAttachments(registry, image))) return undefined;
   const manifest = { bytes, mediaType: mediaTypes.ociManifest };
   await registry.putManifest(image.reference.path, attachmentTag(image.digest), manifest);
-  return true;
+  return monotonicMs() - looked;
 }
 
 /** The manifest to write; the configuration that it names is uploaded. */
@@ -152,7 +148,8 @@ function isSame(a: AttachmentManifest | undefined, b: AttachmentManifest | undef
   return bytesEqual(a.bytes, b.bytes);
 }
 
-async function pauseLonger(collisions: number): Promise<void> {
-  // not all at the same moment again
-  await wait(10 + Math.random() * 30 * (Math.min(collisions, 10) + 1));
+/** Others are about as fast as we are; whoever collides waits longer each time, and not all alike. */
+function pauseAfter(took: number | undefined, collisions: number): number {
+  const settled = Math.min(Math.max(2 * (took ?? 0), 5), 1500);
+  return settled + Math.random() * 30 * Math.min(collisions, 10);
 }

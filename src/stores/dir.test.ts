@@ -8,7 +8,7 @@ import { utf8 } from '../base/bytes.ts';
 import { digestOf, hexOf } from '../base/digest.ts';
 import { takeManifest } from '../base/manifest.ts';
 import { openDirStore } from './dir.ts';
-import { listAll, rejectsList, simpleSignature, testDigests, testStoreContract } from './store-contract.ts';
+import { listAll, simpleSignature, testDigests, testStoreContract } from './store-contract.ts';
 
 function temporaryFolder(): { path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), 'bulla-dir-store-'));

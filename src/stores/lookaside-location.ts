@@ -29,7 +29,8 @@ export function parseLookasideBase(base: LookasideBase): LookasideLocation {
     /^([A-Za-z][A-Za-z0-9+.-]*):(?:\/\/([^/?#]*))?([^?#]*)/.exec(base.url) ?? [];
   switch (scheme.toLowerCase()) {
     case 'file':
-      if (authority === undefined || !/^(?:localhost)?$/i.test(authority) || !path.startsWith('/')) {
+      // `file:/srv` is RFC 8089's short form of file:///srv; a host would mean another machine's folder
+      if (!/^(?:localhost)?$/i.test(authority ?? '') || !path.startsWith('/')) {
         throw unsupported(base, 'a file URL is file:// and an absolute path');
       }
       return { kind: 'file', path: decodePath(path, base) };

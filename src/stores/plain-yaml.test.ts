@@ -139,7 +139,11 @@ const token = fc.constantFrom(
   '1:2',
   '1:2:3',
 );
-const likely = fc.string({ unit: fc.constantFrom(...'abT09./_-:@%=~?&+#'), minLength: 1, maxLength: 6 });
+const likely = fc.string({
+  unit: fc.constantFrom(...Array.from('abT09./_-:@%=~?&+#')),
+  minLength: 1,
+  maxLength: 6,
+});
 const word = fc.oneof({ arbitrary: likely, weight: 3 }, { arbitrary: token, weight: 1 });
 const line = fc
   .tuple(

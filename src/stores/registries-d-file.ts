@@ -66,7 +66,8 @@ async function parseYaml(text: string, file: string): Promise<RegistriesDFile> {
   const [error] = document.errors;
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);
-    throw malformedAt(file, line, col, oneLine(error.message));
+    const why = error.code === 'MULTIPLE_DOCS' ? 'it holds more than one document' : oneLine(error.message);
+    throw malformedAt(file, line, col, why);
   }
   const malformed = (path: Path, why: string): BullaError => malformedIn(document, lines, file, path, why);
   return sectionsOf({ file, malformed }, plainValue(document, file));

@@ -5,10 +5,9 @@ import fc from 'fast-check';
 
 import { utf8 } from '../base/bytes.ts';
 import { isBullaError } from '../base/errors.ts';
-import { cosignAnnotations, signatureOf } from '../formats/cosign.ts';
 import { decodePem } from '../keys/sigstore/pem.ts';
 import { parseSigstorePublicKey } from '../keys/sigstore/public-key.ts';
-import { type AttachmentName, sampleAttachment, samples } from '../../test/support/sigstore-samples.ts';
+import { type AttachmentName, sampleParts, samples } from '../../test/support/sigstore-samples.ts';
 import { parseRekorKey, type RekorResult, verifyRekorSet } from './rekor-set.ts';
 
 const rekor = parseRekorKey(utf8(samples.keys.rekor));
@@ -24,13 +23,10 @@ function verified(
   changes: { text?: string; payload?: Uint8Array; signature?: Uint8Array } = {},
   keys = [rekor, peersRekor],
 ): RekorResult {
-  const attachment = sampleAttachment(name);
-  const { annotations } = attachment;
-  const [certificate] = decodePem(utf8(annotations[cosignAnnotations.certificate] ?? ''));
-  const text = changes.text ?? annotations[cosignAnnotations.bundle] ?? '';
-  const payload = changes.payload ?? attachment.payload;
-  const signature = changes.signature ?? signatureOf(attachment);
-  return verifyRekorSet(text, { payload, signature, signers: [certificate?.bytes ?? key] }, keys);
+  const { certificate, logEntry, ...parts } = sampleParts(name);
+  const { text = logEntry, payload = parts.payload, signature = parts.signature } = changes;
+  const [block] = decodePem(utf8(certificate));
+  return verifyRekorSet(text, { payload, signature, signers: [block?.bytes ?? key] }, keys);
 }
 
 function accepted(result: RekorResult): boolean {
@@ -59,19 +55,16 @@ test('another log, another signer, another payload, another signature', () => {
   assert.equal(accepted(verified('skopeo key rekor', cosignKey, {}, [peersRekor])), false);
   assert.equal(accepted(verified('skopeo key rekor', cosignKey, {}, [])), false);
   assert.equal(accepted(verified('skopeo key rekor', skKey)), false);
-  const { payload } = sampleAttachment('cosign key rekor');
+  const { payload, signature, logEntry: text } = sampleParts('cosign key rekor');
   assert.equal(accepted(verified('skopeo key rekor', cosignKey, { payload })), false);
-  const signature = signatureOf(sampleAttachment('cosign key rekor'));
   assert.equal(accepted(verified('skopeo key rekor', cosignKey, { signature })), false);
-  const text = sampleAttachment('cosign key rekor').annotations[cosignAnnotations.bundle] ?? '';
   assert.equal(accepted(verified('skopeo key rekor', cosignKey, { text })), false);
 });
 
 test('which of several signers was logged', () => {
-  const attachment = sampleAttachment('skopeo key rekor');
+  const { payload, signature, logEntry } = sampleParts('skopeo key rekor');
   const signers = [skKey, cosignKey].filter((each) => each !== undefined);
-  const logged = { payload: attachment.payload, signature: signatureOf(attachment), signers };
-  const result = verifyRekorSet(attachment.annotations[cosignAnnotations.bundle] ?? '', logged, [rekor]);
+  const result = verifyRekorSet(logEntry, { payload, signature, signers }, [rekor]);
   assert.equal(result.ok && result.signer, 1);
 });
 
@@ -83,7 +76,7 @@ test('a Rekor key is an ECDSA key', () => {
 });
 
 test('a damaged entry is refused, never accepted, never anything else', () => {
-  const text = sampleAttachment('skopeo fulcio rekor').annotations[cosignAnnotations.bundle] ?? '';
+  const { logEntry: text } = sampleParts('skopeo fulcio rekor');
   const meaning = JSON.stringify(JSON.parse(text));
   const character = fc.constantFrom(
     '{',

@@ -275,7 +275,10 @@ test(
     }),
 );
 
-/** Twenty at once in this process, and three processes beside them. */
+/**
+ * Twenty at once in this process, and three processes beside them that share no runtime folder with it,
+ * so that they take turns with nobody, as on other machines.
+ */
 async function manySigners(bench: Bench, host: string, digest: string): Promise<void> {
   const key = await makers.bulla(bench, 'key');
   const name = `${host}/many/app:1`;

@@ -58,13 +58,9 @@ function stricterFor(kind: PayloadKind): (answers: Answers) => boolean {
 /** What skopeo's messages of refusal mean in our codes: both must refuse for the same reason, too. */
 const reasons: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^Error loading trust policy: /, ['policy.malformed']],
-  // sigstoreSigned is not evaluated yet, so the signatures are not read for it either
-  [
-    / rejected: parsing signature /,
-    ['signature.empty', 'signature.malformed', 'signature.unrecognized', 'trust.not-evaluated'],
-  ],
+  [/ rejected: parsing signature /, ['signature.empty', 'signature.malformed', 'signature.unrecognized']],
   [/ is rejected by policy\.$|signedBaseLayer not implemented/, ['trust.rejected']],
-  [/ but no signature exists/, ['trust.no-signature', 'trust.not-evaluated']],
+  [/ but no signature exists/, ['trust.no-signature']],
   [/ rejected: No signature verification policy found/, ['trust.not-required']],
   [/(?:^|: )Source image rejected: /, ['trust.not-accepted', 'trust.key-unavailable']],
 ];

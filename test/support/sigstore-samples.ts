@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 
 import { utf8 } from '../../src/base/bytes.ts';
 import { type Digest, digestOf } from '../../src/base/digest.ts';
-import type { CosignSignature } from '../../src/formats/cosign.ts';
+import { cosignAnnotations, type CosignSignature, signatureOf } from '../../src/formats/cosign.ts';
 
 type Samples = {
   readonly attachments: Readonly<
@@ -51,6 +51,23 @@ export function sampleAttachment(name: AttachmentName): CosignSignature {
     mediaType: mimeType,
     payload: new Uint8Array(Buffer.from(payload, 'base64')),
     annotations,
+  };
+}
+
+/** Its payload, signature and proof, the proof empty where there is none. */
+export function sampleParts(name: AttachmentName): {
+  readonly payload: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly certificate: string;
+  readonly logEntry: string;
+} {
+  const attachment = sampleAttachment(name);
+  const { payload, annotations } = attachment;
+  return {
+    payload,
+    signature: signatureOf(attachment),
+    certificate: annotations[cosignAnnotations.certificate] ?? '',
+    logEntry: annotations[cosignAnnotations.bundle] ?? '',
   };
 }
 

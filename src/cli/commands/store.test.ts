@@ -4,40 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
+import { type Ended, runBulla } from '../../../test/support/fake-terminal.ts';
 import { putSample, sampleImage } from '../../images/image-contract.ts';
 import { openOciSink } from '../../images/oci.ts';
-import { main } from '../main.ts';
-import { errorLines, type Terminal } from '../terminal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bulla-store-cli-'));
 after(() => rmSync(folder, { recursive: true }));
 
-type Ended = { readonly exit: number; readonly out: string; readonly err: string };
-
 async function bulla(...argv: readonly string[]): Promise<Ended> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const nobody = (): Promise<never> => Promise.reject(new Error('nobody can be asked'));
-  const terminal: Terminal = {
-    env: { HOME: folder },
-    cwd: folder,
-    interactive: false,
-    quiet: false,
-    debug: false,
-    paint: (word) => word,
-    print: (line) => void out.push(`${line}\n`),
-    write: (bytes) => void out.push(Buffer.from(bytes).toString('utf8')),
-    printJson: (value) => void out.push(`${JSON.stringify(value)}\n`),
-    note: (line) => void err.push(`${line}\n`),
-    warn: (line) => void err.push(`warning: ${line}\n`),
-    error: (error) => void err.push(errorLines(error, false)),
-    readInput: () => Promise.resolve(new Uint8Array()),
-    ask: nobody,
-    askSecret: nobody,
-    confirm: nobody,
-  };
-  const exit = await main(argv, terminal);
-  return { exit, out: out.join(''), err: err.join('') };
+  return runBulla(folder, argv);
 }
 
 const image = `ns/app@sha256=${'ab'.repeat(32)}`;

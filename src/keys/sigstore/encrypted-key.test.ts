@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, scryptSync, verify } from 'node:crypto';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 
+import { secretbox } from '@noble/ciphers/salsa.js';
 import fc from 'fast-check';
 
 import { utf8 } from '../../base/bytes.ts';
@@ -73,6 +75,16 @@ test('a wrong passphrase and changed ciphertext are refused; without any there i
   await assert.rejects(open(ofCosign, {}), refused('key.passphrase-missing'));
 });
 
+test('the process goes on while scrypt runs', async () => {
+  let isOpen = false;
+  const opening = openSigstoreKey(utf8(ofCosign), { passphrase: { given: 'cosignpw' } }).then(() => {
+    isOpen = true;
+  });
+  for (let turn = 0; turn < 20; turn += 1) await setImmediate();
+  assert.equal(isOpen, false);
+  await opening;
+});
+
 test('the passphrase is asked for once, with the key’s name, and not for a file that cannot be opened', async () => {
   const questions: string[] = [];
   const passphrase = {
@@ -122,6 +134,22 @@ test('scrypt parameters out of the three sets are refused before any work', asyn
   for (const [from, to] of wrong) {
     const pem = edited(ofCosign, (json) => json.replace(from, to));
     await assert.rejects(openSigstoreKey(utf8(pem), { passphrase }), refused('key.unusable'), to);
+  }
+});
+
+test('all three sets of parameters open', async () => {
+  for (const n of [32_768, 131_072]) {
+    const salt = Buffer.alloc(32, 1);
+    const nonce = Buffer.alloc(24, 2);
+    const key = scryptSync('old', salt, 32, { N: n, r: 8, p: 1, maxmem: 2 ** 28 });
+    const pem = edited(ofCosign, (json) => {
+      const kdf = { name: 'scrypt', params: { N: n, r: 8, p: 1 }, salt: salt.toString('base64') };
+      const cipher = { name: 'nacl/secretbox', nonce: nonce.toString('base64') };
+      const ciphertext = Buffer.from(secretbox(key, nonce).seal(utf8('secret'))).toString('base64');
+      return JSON.stringify({ ...(JSON.parse(json) as object), kdf, cipher, ciphertext });
+    });
+    const opened = await decryptPrivateKey(utf8(pem), { given: 'old' }, 'key');
+    assert.equal(Buffer.from(opened).toString(), 'secret');
   }
 });
 

@@ -17,7 +17,7 @@ const readTypes: readonly string[] = ['ENCRYPTED SIGSTORE PRIVATE KEY', 'ENCRYPT
 /** The one that every version of every tool reads. */
 const writtenType = 'ENCRYPTED COSIGN PRIVATE KEY';
 
-/** What every tool writes; 2^15 is of old keys, 2^17 a wish of some. All else could be asked for gigabytes. */
+/** What every tool writes; 2^15 is of old keys, 2^17 a wish of some. Anything else might ask for gigabytes. */
 const writtenN = 65_536;
 const acceptedN: readonly number[] = [32_768, writtenN, 131_072];
 
@@ -49,7 +49,7 @@ export async function encryptPrivateKey(pkcs8: Uint8Array, passphrase: string): 
 
 /**
  * Opens an encrypted private key file. The passphrase is asked for once the file is known to be well-formed.
- * scrypt, a third of a second, runs beside what else the process does; it takes 128 N bytes × 8.
+ * scrypt, a third of a second, runs beside what else the process does; it takes N KiB of memory.
  * @param name of the key for people, in the question and in errors
  * @returns PKCS#8 DER: the caller wipes it after use
  * @throws BullaError `key.malformed`, `key.none` (no PEM block), `key.unusable` (another kind of key, other scrypt parameters),

@@ -64,6 +64,8 @@ test('more than a mebibyte is refused, and nothing takes long', () => {
     () => decodePem(new Uint8Array(1_048_577)),
     (error) => isBullaError(error, 'key.malformed'),
   );
+  const large = Buffer.alloc(770_000, 7);
+  assert.deepEqual(decodePem(encodePem('A', large)), [{ type: 'A', bytes: new Uint8Array(large) }]);
   for (const piece of ['-----BEGIN ', '-----BEGIN A-----\n', '\n-----END ', ' \t', 'a: b\n']) {
     assert.deepEqual(read(piece.repeat(1_048_576 / piece.length - 1)), []);
   }

@@ -41,16 +41,13 @@ test('keys of the type asked for are made, and sign what they verify', async () 
     if (!(type in made)) continue; // those take seconds; the interop tests make them
     const { privateKey, publicKey } = makeKeyPair(type);
     assert.deepEqual(publicKey.key.asymmetricKeyDetails, made[type]);
-    if (type === 'rsa2048') continue;
+    if (type !== 'ed25519') continue; // one is enough here: scrypt takes its time
     const pem = await encryptPrivateKey(privateKey.export({ type: 'pkcs8', format: 'der' }), '');
     await using signer = await openSigstoreKey(pem, { passphrase });
     assert.equal(signer.keyId, publicKey.keyId);
     assert.ok(verifySigstoreSignature(publicKey, message, await signer.sign(message)), type);
   }
 });
-
-const open = async (pkcs8: Uint8Array): Promise<unknown> =>
-  openKeyPair(await encryptPrivateKey(pkcs8, ''), { passphrase });
 
 test('what opens to something else than a usable private key is refused', async () => {
   const weak = [
@@ -59,8 +56,8 @@ test('what opens to something else than a usable private key is refused', async 
     generateKeyPairSync('rsa', { modulusLength: 1024 }),
     generateKeyPairSync('x25519'),
   ].map(({ privateKey }: { privateKey: KeyObject }) => privateKey.export({ type: 'pkcs8', format: 'der' }));
-  for (const pkcs8 of weak.slice(0, 1)) await assert.rejects(open(pkcs8), refused('key.unusable'));
-  await assert.rejects(open(utf8('any bytes')), refused('key.malformed'));
+  const anything = await encryptPrivateKey(utf8('any bytes'), '');
+  await assert.rejects(openKeyPair(anything, { passphrase }), refused('key.malformed'));
   for (const pkcs8 of weak) {
     const pem = `-----BEGIN PRIVATE KEY-----\n${pkcs8.toString('base64')}\n-----END PRIVATE KEY-----\n`;
     assert.throws(() => importPrivateKey(utf8(pem)), refused('key.unusable'));

@@ -208,11 +208,22 @@ export type Draw = {
   readonly names: number;
 };
 
+/** The rules that people use with the names that tell them apart: in every run. */
+const mainRules: readonly string[] = ['none', 'matchExact', 'matchRepository'];
+const tellingNames: readonly string[] = [
+  ...['tag', 'digest', 'other tag', 'name only', 'tag and digest', 'other digest', 'other repository'],
+];
+
+function isMain(id: string): boolean {
+  const [, rule = '', name = '', way = ''] = /^name: (.*), (.*), (.*)$/.exec(id) ?? [];
+  return way.startsWith('docker') && mainRules.includes(rule) && tellingNames.includes(name);
+}
+
 /** The cases of a run: one of each oddity, some rules with some names, and random ones. */
 export function drawCases({ seed, count, names }: Draw, place: Place): readonly Case[] {
   const random = randomFrom(seed + 1);
   const shuffled = namesAndRules(place)
-    .map((one) => ({ one, order: random.next() }))
+    .map((one) => ({ one, order: isMain(one.id) ? -1 : random.next() }))
     .toSorted((a, b) => a.order - b.order)
     .map(({ one }) => one);
   return [...oneByOne(place), ...shuffled.slice(0, names), ...drawn(seed, count, place)];

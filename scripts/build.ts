@@ -1,21 +1,27 @@
-// Builds dist/ (docs/decisions/0004-bundled-dist.md):
-//   dist/**/*.js, *.d.ts   the library, module by module, by tsc
-//   dist/cli/main.cjs      the command, one file, by esbuild; each module in it runs when first used
+/**
+ * Builds dist/ (docs/decisions/0004-bundled-dist.md):
+ *   dist/*.js, *.d.ts     the library, module by module, by tsc
+ *   dist/cli/main.cjs      the command, one file, by esbuild; each module in it runs when first used
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 
-import { build } from 'esbuild';
+import { build, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const root = join(import.meta.dirname, '..');
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  readonly dependencies: Readonly<Record<string, string>>;
+};
 
 /** Bundled because nearly every command needs them at once; whatever else is installed beside stays there. */
 const bundled = ['commander', 'smol-toml', 'yaml'];
 
 /** What every bundle of ours is made with; the bench measures imports with the same. */
-export function bundleOptions(entryPoints, outdir) {
+export function bundleOptions(
+  entryPoints: Readonly<Record<string, string>>,
+  outdir: string,
+): BuildOptions & { readonly metafile: true } {
   return {
     absWorkingDir: root,
     entryPoints,
@@ -42,7 +48,7 @@ export function bundleOptions(entryPoints, outdir) {
  * Built-in modules are asked for by getBuiltinModule, and of each only what is named is touched: an
  * import as such would run every lazy getter of node:fs, node:util and the like.
  */
-const plainBuiltins = {
+const plainBuiltins: Plugin = {
   name: 'plain-builtins',
   setup(builder) {
     builder.onLoad({ filter: /\.[cm]?[jt]s$/ }, ({ path }) => {
@@ -52,31 +58,36 @@ const plainBuiltins = {
   },
 };
 
-function withPlainBuiltins(text) {
+function withPlainBuiltins(text: string): string {
   return text
-    .replace(/^import\s+(?:\*\s+as\s+)?(\w+)\s+from\s+['"]node:([\w/]+)['"];?$/gm, (_, name, module) =>
-      module === 'child_process' ? lazily(['spawn'], module, name) : `const ${name} = ${builtin(module)};`,
+    .replace(
+      /^import\s+(?:\*\s+as\s+)?(\w+)\s+from\s+['"]node:([\w/]+)['"];?$/gm,
+      (_, name: string, module: string) =>
+        module === 'child_process' ? lazily(['spawn'], module, name) : `const ${name} = ${builtin(module)};`,
     )
-    .replace(/^import\s+\{([^}]*)\}\s+from\s+['"]node:([\w/]+)['"];?$/gm, (_, list, module) => {
-      const names = list
-        .split(',')
-        .map((name) => name.trim().replace(/\s+as\s+/, ': '))
-        .filter((name) => name !== '' && !name.startsWith('type '));
-      if (names.length === 0) return '';
-      if (withoutState.has(module)) return lazily(names, module);
-      return `const { ${names.join(', ')} } = ${builtin(module)};`;
-    });
+    .replace(
+      /^import\s+\{([^}]*)\}\s+from\s+['"]node:([\w/]+)['"];?$/gm,
+      (_, list: string, module: string) => {
+        const names = list
+          .split(',')
+          .map((name) => name.trim().replace(/\s+as\s+/, ': '))
+          .filter((name) => name !== '' && !name.startsWith('type '));
+        if (names.length === 0) return '';
+        if (withoutState.has(module)) return lazily(names, module);
+        return `const { ${names.join(', ')} } = ${builtin(module)};`;
+      },
+    );
 }
 
 /** Loaded with the first call: nothing but functions is imported from them. */
-const withoutState = new Set(['fs/promises', 'os']);
+const withoutState: ReadonlySet<string> = new Set(['fs/promises', 'os']);
 
-function builtin(module) {
+function builtin(module: string): string {
   return `globalThis.process.getBuiltinModule('node:${module}')`;
 }
 
 /** Functions of a module that is loaded when one of them is called; commander has a child_process it never uses. */
-function lazily(names, module, holder) {
+function lazily(names: readonly string[], module: string, holder?: string): string {
   const functions = names.map((name) => {
     if (!/^[a-z]\w*$/.test(name) || name === 'constants')
       throw new Error(`${name} of node:${module} is no function`);
@@ -86,13 +97,13 @@ function lazily(names, module, holder) {
   return `const ${holder} = { ${functions.map((each) => each.replace(' = ', ': ')).join(', ')} };`;
 }
 
-function run(command, args) {
+function run(command: string, args: readonly string[]): void {
   const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
   if (result.status !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${result.status}`);
 }
 
 /** The licences of what the bundle contains, as they demand. */
-function licences(metafile) {
+function licences(metafile: Metafile): readonly string[] {
   const names = new Set(
     Object.keys(metafile.inputs)
       .map((path) => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1])
@@ -100,14 +111,17 @@ function licences(metafile) {
   );
   return [...names].sort().map((name) => {
     const folder = join(root, 'node_modules', name);
-    const { version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const { version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
+      readonly version: string;
+      readonly license: string;
+    };
     const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
     if (file === undefined) throw new Error(`${name} is bundled and has no licence file`);
     return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
   });
 }
 
-async function main() {
+async function main(): Promise<void> {
   const dist = join(root, 'dist');
   rmSync(dist, { recursive: true, force: true });
   run(process.execPath, [
@@ -124,4 +138,4 @@ async function main() {
   if (!existsSync(join(dist, 'index.js'))) throw new Error('tsc made no dist/index.js');
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
+if (import.meta.main) await main();
