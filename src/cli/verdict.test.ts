@@ -8,6 +8,19 @@ import { after, before, test } from 'node:test';
 
 import { runBulla } from '../../test/support/fake-terminal.ts';
 import { writeOciImage } from '../../test/support/oci-image.ts';
+import {
+  altNames,
+  attach,
+  certificate,
+  certificatePem,
+  ecKey,
+  issuerText,
+  pemOf,
+} from '../../test/support/sigstore-forge.ts';
+import { parseImageName } from '../base/image-name.ts';
+import { encodeCosignPayload } from '../formats/cosign.ts';
+import { openImage } from '../images/open.ts';
+import { openWorld } from '../operations/world.ts';
 import { serveRegistry } from '../servers/registry/serve.ts';
 
 const page = readFileSync(new URL('../../docs/reference/verdict.md', import.meta.url), 'utf8');
@@ -159,6 +172,27 @@ test('accepted, refused, a list, undecided: each has the documented fields and n
   );
   assert.equal(missing?.['scope'], null);
   assert.equal(unreachable?.['accepted'], false);
+});
+
+test('sigstore signatures: refused with what they say of themselves, and accepted', async () => {
+  const registriesDFolder = join(folder, 'containers', 'registries.d');
+  await using world = openWorld({ tlsVerify: false, registriesDFolder });
+  await using signed = await openImage(parseImageName(image), world);
+  const { digest } = await signed.manifest();
+  const { attachments } = await world.stores(signed);
+  assert.ok(attachments !== undefined);
+  const payload = encodeCosignPayload({ manifestDigest: digest, dockerReference: image, timestamp: 1 });
+  const [mine, other] = [ecKey(), ecKey()];
+  writeFileSync(join(folder, 'mine.pub'), pemOf(mine));
+  const names = [altNames([[1, 'alice@example.com']]), issuerText('https://issuer.example.com')];
+  const leaf = certificate({ key: other, from: 1_700_000_000, to: 1_900_000_000, extensions: names });
+  const id = world.imageId(signed, digest);
+  await attachments.add(id, attach(payload, other, { certificate: certificatePem(leaf) }));
+  const [refused] = await verdicts('--key', join(folder, 'mine.pub'), image);
+  assert.equal(refused?.['accepted'], false);
+  await attachments.add(id, attach(payload, mine));
+  const [accepted] = await verdicts('--key', join(folder, 'mine.pub'), image);
+  assert.equal(accepted?.['accepted'], true);
 });
 
 test('every documented field was there', () => {
