@@ -91,7 +91,8 @@ test('the verdict names the key, or whose certificate it is, only where the sign
     const unproven = !/^(?:accepted|signature\.(?:payload-malformed|wrong-(?:digest|identity)))$/.test(code);
     const isType = name.startsWith('payload: ') && code === 'signature.wrong-type';
     if (unproven && !isType) assert.deepEqual([verdict.key, verdict.identity], [undefined, undefined], name);
-    else if (/^(?:fulcio$|(?:fulcio|chain|time|text|pki): )/.test(name)) assert.equal(verdict.key, undefined, name);
+    else if (/^(?:fulcio$|(?:fulcio|chain|time|text|pki): )/.test(name))
+      assert.equal(verdict.key, undefined, name);
     else assert.match(verdict.key ?? '', /^[0-9a-f]{64}$/, name);
   }
 });
