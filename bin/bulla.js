@@ -35,15 +35,17 @@ function realPath(file) {
 
 /** Runs this very command line on the checkout's own Node, as if it were this process. */
 function handOver(node) {
-  var child = require('child_process').spawn(node, [__filename].concat(process.argv.slice(2)), {
-    stdio: 'inherit',
-  });
+  var child;
+  // listened to before there is a child, so that no signal ends this process and leaves the child alone
   ['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGINT'].forEach(function (signal) {
     process.on(signal, function () {
       // Control-C reaches the whole foreground group: passing it on would deliver it twice
       var fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
       if (!fromTerminal) child.kill(signal);
     });
+  });
+  child = require('child_process').spawn(node, [__filename].concat(process.argv.slice(2)), {
+    stdio: 'inherit',
   });
   child.on('error', function (error) {
     complain('cannot run ' + node + ': ' + error.message, 'usage.unsupported', 'npm run setup');
