@@ -89,6 +89,8 @@ function cacheFolder() {
   if (home === undefined || !path.isAbsolute(home)) home = path.join(os.homedir(), '.cache');
   var user = process.getuid === undefined ? undefined : process.getuid();
   if (user === undefined || process.env.NODE_DISABLE_COMPILE_CACHE) return undefined;
+  // a home that is not there (a service's) is not made
+  if (!fs.existsSync(path.dirname(home))) return undefined;
   var own = path.join(home, 'bulla');
   var folder = path.join(own, 'compile');
   try {
