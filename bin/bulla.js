@@ -35,15 +35,17 @@ function realPath(file) {
 
 /** Runs this very command line on the checkout's own Node, as if it were this process. */
 function handOver(node) {
-  var child = require('child_process').spawn(node, [__filename].concat(process.argv.slice(2)), {
-    stdio: 'inherit',
-  });
+  var child;
+  // listened to before there is a child, so that no signal ends this process and leaves the child alone
   ['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGINT'].forEach(function (signal) {
     process.on(signal, function () {
       // Control-C reaches the whole foreground group: passing it on would deliver it twice
       var fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
       if (!fromTerminal) child.kill(signal);
     });
+  });
+  child = require('child_process').spawn(node, [__filename].concat(process.argv.slice(2)), {
+    stdio: 'inherit',
   });
   child.on('error', function (error) {
     complain('cannot run ' + node + ': ' + error.message, 'usage.unsupported', 'npm run setup');
@@ -87,6 +89,8 @@ function cacheFolder() {
   if (home === undefined || !path.isAbsolute(home)) home = path.join(os.homedir(), '.cache');
   var user = process.getuid === undefined ? undefined : process.getuid();
   if (user === undefined || process.env.NODE_DISABLE_COMPILE_CACHE) return undefined;
+  // a home that is not there (a service's) is not made
+  if (!fs.existsSync(path.dirname(home))) return undefined;
   var own = path.join(home, 'bulla');
   var folder = path.join(own, 'compile');
   try {

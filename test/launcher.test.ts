@@ -126,7 +126,7 @@ test('a signal reaches the Node that does the work', async (t) => {
   await mkdir(join(own, '..'), { recursive: true });
   await writeFile(
     own,
-    '#!/bin/sh\ntrap "echo told; exit 9" TERM\necho ready\nwhile :; do sleep 0.05; done\n',
+    '#!/bin/sh\ntrap "echo told; exit 9" TERM\necho ready\nfor turn in $(seq 400); do sleep 0.05; done\n',
   );
   await chmod(own, 0o755);
   const child = spawn(process.execPath, [await onNode(place, '20.0.0')], {

@@ -64,6 +64,24 @@ test('the top manifest is fetched once, also when asked for by its digest', asyn
   });
 });
 
+test('who will ask for signatures has the ping go out beside the manifest, once', async () => {
+  // the manifest is held back until the ping has come: one after the other would wait for ever
+  const pinged = Promise.withResolvers<void>();
+  await using site = await serveAnswers((request, response) => {
+    if (request.url !== '/v2/') void pinged.promise.then(() => serveManifest(request, response));
+    else {
+      pinged.resolve();
+      response.end();
+    }
+  });
+  await withRegistries('', async (registries) => {
+    const reference = parseReference(`${site.host}/ns/app:1`);
+    const image = await openDockerImage(reference, registries, { stores: true });
+    assert.deepEqual(await image.registry.ping(), { supportsSignatures: false });
+    assert.deepEqual([...site.lines].sort(), ['GET /v2/', 'GET /v2/ns/app/manifests/1']);
+  });
+});
+
 test('a reference by digest is asked for by digest and its bytes must have it', async () => {
   await using site = await serveAnswers(serveManifest);
   await withRegistries('', async (registries) => {

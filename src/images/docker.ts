@@ -21,27 +21,36 @@ export type DockerImage = Image & {
   readonly registry: Registry;
 };
 
+export type OpenOptions = {
+  /** False: only where the reference itself says, as whoever signs or writes must. Default: true. */
+  readonly mirrors?: boolean;
+  /** Signatures will be asked for: the ping that tells where they are goes out beside the manifest. */
+  readonly stores?: boolean;
+};
+
 export type DockerSink = ImageSink & { readonly source: Source; readonly registry: Registry };
 
 /**
  * Opens an image by its reference (a tag, a digest or both). Mirrors are tried in their order; the
  * first whose manifest loads is used for all else, its signatures included. The registries stay
  * open: they belong to the caller.
- * @param options `mirrors: false` reads where the reference itself says, as whoever signs or writes must
  * @throws BullaError `image.not-found`, `manifest.*`, `registry.*`, `registries-conf.malformed`, `auth-file.*`, `http.*`
  */
 export async function openDockerImage(
   reference: Reference,
   registries: DockerContext,
-  options: { readonly mirrors: boolean } = { mirrors: true },
+  options: OpenOptions = {},
 ): Promise<DockerImage> {
   const failures: unknown[] = [];
-  const sources = options.mirrors
-    ? await registries.sources(reference)
-    : [await registries.destination(reference)];
+  const sources =
+    options.mirrors !== false
+      ? await registries.sources(reference)
+      : [await registries.destination(reference)];
   for (const source of sources) {
     try {
       const registry = await registries.open(source, reference.domain);
+      // failing, it is asked again where its answer is needed
+      if (options.stores === true) registry.ping().catch(() => undefined);
       const top = await registry.manifest(source.reference.path, wantedOf(source.reference));
       return imageAt(reference, source, registry, top);
     } catch (error) {

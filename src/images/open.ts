@@ -2,6 +2,7 @@
 import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import type { Registries } from '../registry/registries.ts';
+import type { OpenOptions } from './docker.ts';
 import type { Image, ImageSink } from './image.ts';
 
 /** What the transports need of the world. */
@@ -9,13 +10,12 @@ export type ImageContext = { readonly registries: Registries };
 
 /**
  * Opens an image for reading.
- * @param options.mirrors false: read from the registry that the name says, as what is written goes there
  * @throws BullaError `image.unsupported` for a transport that is not there yet, and what the transport throws
  */
 export async function openImage(
   name: ImageName,
   { registries }: ImageContext,
-  options: { readonly mirrors: boolean } = { mirrors: true },
+  options: OpenOptions = {},
 ): Promise<Image> {
   switch (name.transport) {
     case 'docker':

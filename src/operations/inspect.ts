@@ -44,7 +44,7 @@ const atOnce = 8;
 
 /** @throws BullaError `image.*`, `registry.*`, `store.*`, `policy.*`, `key.*` */
 export async function inspect(request: InspectRequest, world: World): Promise<Inspection> {
-  await using image = await openImage(request.image, world);
+  await using image = await openImage(request.image, world, { stores: true });
   const [top, judge] = await Promise.all([
     image.manifest(),
     request.by === undefined ? undefined : openJudge(request.by, false, world),

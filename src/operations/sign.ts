@@ -66,7 +66,7 @@ export type SignReceipt = {
 export async function sign(request: SignRequest, world: World): Promise<SignReceipt> {
   const identities = identitiesOf(request);
   // what a mirror serves is not what is signed: a signature goes to the name's own registry
-  await using image = await openImage(request.image, world, { mirrors: false });
+  await using image = await openImage(request.image, world, { mirrors: false, stores: true });
   const [manifest, stores, signers] = await Promise.all([
     image.manifest(),
     world.stores(image),

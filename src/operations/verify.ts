@@ -73,7 +73,7 @@ async function verifyOne(
   world: World,
 ): Promise<ImageVerdict> {
   try {
-    await using image = await openImage(name, world);
+    await using image = await openImage(name, world, { stores: true });
     const top = await image.manifest();
     const verdicts = await judgeImage(image, top, request, judge, world);
     return summary(name, top, verdicts, request.all === true);

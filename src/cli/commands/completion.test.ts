@@ -1,7 +1,7 @@
 /** The completion scripts, run by the shells that are here. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -50,11 +50,15 @@ test('zsh takes its script', { skip: !isHere('zsh') && 'zsh is not installed' },
 });
 
 test('fish takes its script', { skip: !isHere('fish') && 'fish is not installed' }, async () => {
-  const { status, stderr } = spawnSync('fish', ['--no-execute'], {
-    input: await scriptFor('fish'),
+  // fish reads no script from Node's kind of pipe
+  const file = join(folder, 'completion.fish');
+  writeFileSync(file, await scriptFor('fish'));
+  const { status, stderr } = spawnSync('fish', ['--no-execute', file], { encoding: 'utf8' });
+  assert.deepEqual([status, stderr], [0, '']);
+  const asked = spawnSync('fish', ['-c', `source ${file}; complete -C 'bulla trust s'`], {
     encoding: 'utf8',
   });
-  assert.deepEqual([status, stderr], [0, '']);
+  assert.deepEqual(asked.stdout.trim().split('\n').sort(), ['set', 'show']);
 });
 
 test('another shell is refused', async () => {

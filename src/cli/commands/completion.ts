@@ -63,6 +63,7 @@ complete -F _bulla bulla`;
 }
 
 function fishScript(leaves: readonly Leaf[]): string {
+  const isLeaf = new Set(leaves.map(({ path }) => path.join(' ')));
   const lines = [...wordsAfter(leaves)].map(([prefix, words]) => {
     const condition =
       prefix === ''
@@ -71,7 +72,9 @@ function fishScript(leaves: readonly Leaf[]): string {
             .split(' ')
             .map((word) => `__fish_seen_subcommand_from ${word}`)
             .join('; and ');
-    return `complete -c bulla -n '${condition}' -a '${words.join(' ')}'`;
+    // files are offered only where a command takes them, not where its name is still missing
+    const files = isLeaf.has(prefix) ? '' : ' -f';
+    return `complete -c bulla${files} -n '${condition}' -a '${words.join(' ')}'`;
   });
   return lines.join('\n');
 }
