@@ -84,9 +84,12 @@ function requirementLines(requirement: RequirementVerdict, explain: boolean): re
 }
 
 function signatureLine(signature: SignatureVerdict): string {
-  const key = signature.key === undefined ? '' : `by ${signature.key} `;
-  const identity = signature.identity === undefined ? '' : `for ${printable(signature.identity)} `;
   const where = printable(signature.store, 500);
-  if (signature.accepted) return `${key}${identity}(${where})`;
-  return `${where}: ${printable(signature.message, 1000)} [${signature.code}]`;
+  if (!signature.accepted) return `${where}: ${printable(signature.message, 1000)} [${signature.code}]`;
+  // a certificate vouches for a person, whose name stands in place of a key's; what was signed is the reference
+  const { key, identity, reference } = signature;
+  const signer = key ?? (reference === undefined ? undefined : identity);
+  const name = reference ?? identity;
+  const by = signer === undefined ? '' : `by ${printable(signer)} `;
+  return `${by}${name === undefined ? '' : `for ${printable(name)} `}(${where})`;
 }

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import type { ImageVerdict } from '../operations/verify.ts';
+import type { SignatureVerdict } from '../trust/verdict.ts';
+import { verdictLines } from './verdict.ts';
+
+const accepted = {
+  format: 'x',
+  store: '/sigs/signature-1',
+  accepted: true,
+  code: 'accepted',
+  message: 'm',
+} as const;
+const refused = {
+  ...accepted,
+  accepted: false,
+  code: 'signature.unknown-key',
+  message: 'nobody knows it',
+} as const;
+
+function linesOf(signatures: readonly SignatureVerdict[], explain = false): readonly string[] {
+  const isAccepted = signatures.some((each) => each.accepted);
+  const verdict: ImageVerdict = {
+    image: 'docker://r/a:1',
+    accepted: isAccepted,
+    scope: { transport: '', name: '' },
+    requirements: [
+      {
+        type: 'signedBy',
+        accepted: isAccepted,
+        signatures,
+        ...(!isAccepted && { code: 'trust.not-accepted', message: 'none' }),
+      },
+    ],
+  };
+  return verdictLines(verdict, explain, (word) => word).slice(1);
+}
+
+test('who signed is named by key, or by what the certificate vouches for', () => {
+  const name = 'r/a:1';
+  assert.deepEqual(linesOf([{ ...accepted, key: 'F00', identity: name }]), [
+    '  signedBy: by F00 for r/a:1 (/sigs/signature-1)',
+  ]);
+  assert.deepEqual(linesOf([{ ...accepted, identity: 'a@b.c (https://issuer)', reference: name }]), [
+    '  signedBy: by a@b.c (https://issuer) for r/a:1 (/sigs/signature-1)',
+  ]);
+});
+
+test('one refused signature gives its own reason, several are listed', () => {
+  assert.deepEqual(linesOf([refused]), ['  signedBy: nobody knows it [signature.unknown-key]']);
+  assert.deepEqual(linesOf([refused, refused]), [
+    '  signedBy: none of 2 signatures is accepted [trust.not-accepted]',
+    '    /sigs/signature-1: nobody knows it [signature.unknown-key]',
+    '    /sigs/signature-1: nobody knows it [signature.unknown-key]',
+  ]);
+});
+
+test('explained, the scope and every signature are shown', () => {
+  assert.deepEqual(linesOf([refused, { ...accepted, key: 'F00', identity: 'r/a:1' }], true), [
+    '  scope: the policy’s default',
+    '  signedBy: holds',
+    '    /sigs/signature-1: nobody knows it [signature.unknown-key]',
+    '    by F00 for r/a:1 (/sigs/signature-1)',
+  ]);
+});
