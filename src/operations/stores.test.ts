@@ -182,7 +182,7 @@ test('merges of two stores at the same time lose nothing', async () => {
 });
 
 test('what names a store', () => {
-  equal(storeFolder('a/b', '/work'), '/work/a/b');
+  equal(storeFolder('a/b', '/srv'), '/srv/a/b');
   equal(storeFolder('/a', '/work'), '/a');
   equal(storeFolder('file:///a%20b', '/work'), '/a b');
   for (const text of ['https://sigs.example.com', 's3://bucket/x', 'file://host/x', 'docker://app']) {
