@@ -7,6 +7,7 @@ import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { crypto } from '../base/node.ts';
 import { createFile, exists, fileError, makeFolder, readBoundedFile, replaceFile } from '../io/files.ts';
+import { takeLock } from '../io/lock.ts';
 import { parseKeyring } from '../keys/openpgp/keyring.ts';
 import { configHome, type SystemEnvironment } from '../registry/environment.ts';
 import { unreachableScope } from '../trust/docker-scope.ts';
@@ -18,7 +19,6 @@ import {
   type RequirementJson,
 } from '../trust/edit.ts';
 import { findPolicy } from './policy-file.ts';
-import { withFileLock } from './trust-lock.ts';
 
 /** podman's names for requirement types; `accept` is `insecureAcceptAnything`. */
 export const trustTypes = [
@@ -64,13 +64,12 @@ export async function setTrust(request: SetTrustRequest): Promise<TrustSet> {
   const file = await fileToEdit(request);
   // a new default needs no policy to stand beside; podman makes the file then, too
   const mayCreate = request.create === true || (request.target === 'default' && request.file !== undefined);
-  return withFileLock(file, async () => {
-    if (await exists(file)) return { file, created: false, ...(await replacePolicy(file, edit)) };
-    if (!mayCreate) throw notThere(file);
-    const { text, ...edited } = editPolicy(rejectingPolicy, file, edit);
-    if (await createFile(file, utf8(text))) return { file, created: true, ...edited };
-    throw changed(file);
-  });
+  await using _lock = await takeLock(`${file}.bulla-lock`, file);
+  if (await exists(file)) return { file, created: false, ...(await replacePolicy(file, edit)) };
+  if (!mayCreate) throw notThere(file);
+  const { text, ...edited } = editPolicy(rejectingPolicy, file, edit);
+  if (await createFile(file, utf8(text))) return { file, created: true, ...edited };
+  throw changed(file);
 }
 
 async function fileToEdit(request: SetTrustRequest): Promise<string> {

@@ -1,13 +1,13 @@
 /** Changes to auth.json: whole or not at all, one writer at a time, unknown members kept. */
 import { constants } from 'node:fs';
-import { access, realpath, rename, unlink } from 'node:fs/promises';
+import { access, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { encodeBase64, printable, textOf, utf8 } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { crypto } from '../base/node.ts';
-import { createFile, makeFolder, readFileIfThere, replaceFile, temporaryPrefix } from '../io/files.ts';
+import { makeFolder, readFileIfThere, replaceFile } from '../io/files.ts';
+import { takeLock } from '../io/lock.ts';
 import { readAuthJson } from './auth-file.ts';
 
 /** auth.json as it is edited: whatever else it holds stays. */
@@ -27,7 +27,7 @@ export async function editAuthFile(path: string, edit: (json: AuthJson) => boole
   const real = await realpath(path).catch(() => path);
   await makeFolder(dirname(real), 0o700);
   await refuseReadOnly(real);
-  await using _lock = await lock(real);
+  await using _lock = await takeLock(`${real}.lock`, real);
   const bytes = await readFileIfThere(real, limits.configFileBytes);
   const json = bytes === undefined ? {} : jsonOf(bytes, real);
   if (!edit(json)) return;
@@ -68,51 +68,4 @@ export function setAuth(json: AuthJson, key: string, username: string, password:
     configurable: true,
     writable: true,
   });
-}
-
-const lockWaitMs = 10_000;
-const pollMs = 20;
-
-/** A lock beside the file; one whose holder died is taken over. */
-async function lock(path: string): Promise<AsyncDisposable> {
-  const name = `${path}.lock`;
-  const mine = utf8(`${process.pid} ${crypto.randomUUID()}`);
-  const until = performance.now() + lockWaitMs;
-  while (!(await createFile(name, mine, 0o600))) {
-    await removeStale(name);
-    if (performance.now() > until) {
-      throw new BullaError('io.locked', `${printable(path)} is being changed by another process`, {
-        hint: `if none is running, remove ${printable(name)}`,
-      });
-    }
-    await new Promise((done) => setTimeout(done, pollMs));
-  }
-  return { [Symbol.asyncDispose]: () => unlink(name).catch(() => undefined) };
-}
-
-/** Moves a dead process's lock away; renaming lets exactly one waiter do it, and puts back what was not dead. */
-async function removeStale(name: string): Promise<void> {
-  const held = await readFileIfThere(name, 256);
-  if (held === undefined || isAlive(held)) return;
-  const aside = `${dirname(name)}/${temporaryPrefix}${crypto.randomUUID()}`;
-  const moved = await rename(name, aside).then(
-    () => true,
-    () => false,
-  );
-  if (!moved) return;
-  const taken = await readFileIfThere(aside, 256);
-  if (taken !== undefined && isAlive(taken)) await createFile(name, taken, 0o600);
-  await unlink(aside).catch(() => undefined);
-}
-
-function isAlive(lockText: Uint8Array): boolean {
-  const pid = Number((textOf(lockText) ?? '').split(' ', 1)[0]);
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // somebody else's process is alive too
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }
