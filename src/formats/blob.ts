@@ -106,6 +106,12 @@ function stringOf(value: JsonValue | undefined): string {
  * @throws BullaError `signature.empty`, `signature.too-large`, `signature.unrecognized` where no reader would take them for that signature
  */
 export function encodeSignatureBlob(signature: Signature): Uint8Array {
+  if (signature.format !== 'simple' && signature.format !== 'cosign') {
+    throw new BullaError(
+      'signature.unrecognized',
+      `no reader of such a store knows ${signature.format} signatures`,
+    );
+  }
   const bytes = signature.format === 'simple' ? signature.blob : encodeSigstoreJson(signature);
   const readBack = parseSignatureBlob(bytes);
   // a simple blob that is read as typed is another one than was given

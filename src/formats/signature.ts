@@ -10,7 +10,18 @@ export type Signature =
       readonly mediaType: string;
       readonly payload: Uint8Array;
       readonly annotations: Readonly<Record<string, string>>;
-    };
+    }
+  /** A sigstore bundle, as cosign 3 hangs it on an image: the JSON as it was found. `mediaType` is the layer's. */
+  | { readonly format: 'bundle'; readonly mediaType: string; readonly json: Uint8Array }
+  /** A layer of cosign 2's `.att` attachment: a DSSE envelope (JSON), with annotations like those of a signature. */
+  | {
+      readonly format: 'attestation';
+      readonly mediaType: string;
+      readonly envelope: Uint8Array;
+      readonly annotations: Readonly<Record<string, string>>;
+    }
+  /** A Notary Project signature envelope (JWS or COSE). It is listed, and never believed. */
+  | { readonly format: 'notary'; readonly mediaType: string; readonly envelope: Uint8Array };
 
 /**
  * What stands where a signature should, and is none of any format. A policy refuses the whole image

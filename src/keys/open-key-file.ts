@@ -3,7 +3,7 @@ import { limits } from '../base/limits.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { readBoundedFile } from '../io/files.ts';
 import type { PassphraseSource } from './key-info.ts';
-import type { Signer } from './signer.ts';
+import type { SigstoreSigner } from './signer.ts';
 
 export type KeyFileContext = {
   /** COSIGN_PASSWORD, where `passphrase.given` is not there. */
@@ -17,7 +17,7 @@ export type KeyFileContext = {
  * @throws BullaError `key.not-found` (the file cannot be read), `key.malformed`, `key.none`, `key.unusable`,
  *   `key.passphrase-missing`, `key.passphrase-wrong`
  */
-export async function openSigstoreKeyFile(path: string, context: KeyFileContext): Promise<Signer> {
+export async function openSigstoreKeyFile(path: string, context: KeyFileContext): Promise<SigstoreSigner> {
   const [pem, { openSigstoreKey }, { withCosignPassword }] = await Promise.all([
     readKey(path),
     import('./sigstore/private-key.ts'),

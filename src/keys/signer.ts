@@ -1,8 +1,9 @@
 /** Whoever can sign. One interface for every kind of key. */
+import type { SigstorePublicKey } from './sigstore/public-key.ts';
 
 /**
  * `openpgp`: Bulla's own keyring or a key file, in process. `gnupg`: the user's gpg, as a process.
- * `sigstore`: an encrypted key file of cosign, skopeo or Bulla.
+ * `sigstore`: an encrypted key file of cosign, skopeo or Bulla, a device, a service, or Fulcio's certificate.
  */
 export type KeyKind = 'openpgp' | 'gnupg' | 'sigstore';
 
@@ -21,4 +22,17 @@ export interface Signer extends AsyncDisposable {
    * @throws BullaError `key.unusable`, `key.passphrase-missing`, `key.passphrase-wrong`
    */
   sign(message: Uint8Array): Promise<Uint8Array>;
+}
+
+/** A sigstore key: a file, a device, a service, or one made for this signature with a certificate for it. */
+export interface SigstoreSigner extends Signer {
+  readonly kind: 'sigstore';
+  readonly publicKey: SigstorePublicKey;
+  /** The certificate for the key and those that lead to its root, DER, its own first; Fulcio's keys have one. */
+  readonly certificates?: readonly [Uint8Array, ...Uint8Array[]];
+  /**
+   * Signs a message as bundles and logs want it: with the hash that the key's size asks for (P-256 and RSA: SHA-256,
+   * P-384: SHA-384, P-521: SHA-512). `sign` is for attachments, which containers/image hashes with SHA-256 whatever the key.
+   */
+  signForBundle(message: Uint8Array): Promise<Uint8Array>;
 }

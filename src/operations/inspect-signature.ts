@@ -53,6 +53,10 @@ export function seenSignature(
       return { format, untrusted: untrustedCosign(signature), ...shared };
     case 'simple':
       return { format, ...untrustedSimple(signature.blob), ...shared };
+    case 'bundle':
+    case 'attestation':
+    case 'notary':
+      return { format, untrusted: { keyIds: [], mediaType: signature.mediaType }, ...shared };
   }
 }
 

@@ -7,7 +7,7 @@ import { encodeSimpleSigning } from '../formats/simple-signing.ts';
 import type { KeyKind, Signer } from '../keys/signer.ts';
 
 /** The format that podman and skopeo know for a kind of key. */
-export const formatOf: Readonly<Record<KeyKind, Signature['format']>> = {
+export const formatOf: Readonly<Record<KeyKind, 'simple' | 'cosign'>> = {
   openpgp: 'simple',
   gnupg: 'simple',
   sigstore: 'cosign',

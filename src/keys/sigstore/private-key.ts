@@ -3,10 +3,16 @@ import { printable } from '../../base/bytes.ts';
 import { BullaError } from '../../base/errors.ts';
 import { crypto } from '../../base/node.ts';
 import type { PassphraseSource } from '../key-info.ts';
-import type { Signer } from '../signer.ts';
+import type { SigstoreSigner } from '../signer.ts';
 import { decryptPrivateKey } from './encrypted-key.ts';
 import { decodePem } from './pem.ts';
-import { publicKeyOf, simpleHash, type SigstorePublicKey, verifySigstoreSignature } from './public-key.ts';
+import {
+  bundleHash,
+  publicKeyOf,
+  simpleHash,
+  type SigstorePublicKey,
+  verifySigstoreSignature,
+} from './public-key.ts';
 
 type NodeKey = import('node:crypto').KeyObject;
 
@@ -36,19 +42,25 @@ export type SigstoreKeyPair = { readonly privateKey: NodeKey; readonly publicKey
 export async function openSigstoreKey(
   pem: Uint8Array,
   options: { readonly passphrase: PassphraseSource; readonly name?: string },
-): Promise<Signer> {
+): Promise<SigstoreSigner> {
   const pair = await openKeyPair(pem, options);
   return {
     kind: 'sigstore',
     keyId: pair.publicKey.keyId,
+    publicKey: pair.publicKey,
     sign: async (message) => signSimple(pair, message),
+    signForBundle: async (message) => signWith(bundleHash(pair.publicKey), pair, message),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
 
-function signSimple({ privateKey, publicKey }: SigstoreKeyPair, message: Uint8Array): Uint8Array {
+function signSimple(pair: SigstoreKeyPair, message: Uint8Array): Uint8Array {
+  return signWith(simpleHash[pair.publicKey.algorithm], pair, message);
+}
+
+function signWith(hash: string | null, { privateKey }: SigstoreKeyPair, message: Uint8Array): Uint8Array {
   try {
-    return new Uint8Array(crypto.sign(simpleHash[publicKey.algorithm], message, privateKey));
+    return new Uint8Array(crypto.sign(hash, message, privateKey));
   } catch (cause) {
     throw new BullaError('key.unusable', 'the numbers of the private key do not sign', { cause });
   }

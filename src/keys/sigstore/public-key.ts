@@ -28,6 +28,16 @@ export const simpleHash: Readonly<Record<SigstoreAlgorithm, 'sha256' | null>> = 
 };
 
 /**
+ * What bundles and transparency logs hash the message with: what the key's size asks for (sigstore's
+ * algorithm registry). Ed25519: null, the message itself.
+ */
+export function bundleHash({ algorithm, key }: SigstorePublicKey): 'sha256' | 'sha384' | 'sha512' | null {
+  if (algorithm !== 'ecdsa') return simpleHash[algorithm];
+  const curve = key.asymmetricKeyDetails?.namedCurve;
+  return curve === 'secp521r1' ? 'sha512' : curve === 'secp384r1' ? 'sha384' : 'sha256';
+}
+
+/**
  * The key of the first PEM block of a text, which must be `PUBLIC KEY` or `RSA PUBLIC KEY` (PKCS#1).
  * ECDSA on the NIST curves from P-224, RSA, and Ed25519, in the one encoding that Go accepts.
  * @throws BullaError `key.malformed`; `key.none` where there is no PEM block; `key.unusable` for a certificate, a private key, or a kind of key that signs nothing here
