@@ -20,8 +20,22 @@ export const limits = {
   attachments: 1000,
   /** All payloads of a `.sig` attachment together: they are held at once. */
   attachmentsBytes: 67_108_864,
+  /** The answer of a transparency log or timestamp authority: an entry holds no artifact. */
+  logAnswerBytes: 1_048_576,
+  /** One sigstore bundle; an attestation of a large image (an SBOM) is a few MiB. */
+  bundleBytes: 16_777_216,
+  /** What refers to one image: more is not believed. */
+  referrers: 1000,
+  /** All bundles and envelopes of an image together, as one reader gets them. */
+  referrersBytes: 268_435_456,
   /** A key or keyring file. */
   keyringBytes: 16_777_216,
+  /** An identity token; issuers' are under 4 KiB. */
+  identityTokenBytes: 65_536,
+  /** What an OpenID issuer or Fulcio answers: a certificate chain is under 8 KiB. */
+  identityAnswerBytes: 262_144,
+  /** trusted_root.json, one root or several. */
+  trustedRootBytes: 4_194_304,
   /** policy.json, registries.d, registries.conf, auth.json: one file. */
   configFileBytes: 4_194_304,
   /** Nesting of JSON that Bulla parses strictly. */
