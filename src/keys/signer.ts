@@ -28,11 +28,17 @@ export interface Signer extends AsyncDisposable {
 export interface SigstoreSigner extends Signer {
   readonly kind: 'sigstore';
   readonly publicKey: SigstorePublicKey;
-  /** The certificate for the key and those that lead to its root, DER, its own first; Fulcio's keys have one. */
-  readonly certificates?: readonly [Uint8Array, ...Uint8Array[]];
+  /**
+   * The certificate for the key and those that lead to its root, DER, its own first. Fulcio's keys have one: after the
+   * first signature, undefined before, and always the one that is to go with the signature just made.
+   */
+  readonly certificates?: readonly [Uint8Array, ...Uint8Array[]] | undefined;
   /**
    * Signs a message as bundles and logs want it: with the hash that the key's size asks for (P-256 and RSA: SHA-256,
    * P-384: SHA-384, P-521: SHA-512). `sign` is for attachments, which containers/image hashes with SHA-256 whatever the key.
+   * Ed25519 signs the message itself, which is what cosign verifies; `prehashed` makes it Ed25519ph, the only form that Rekor's
+   * hashedrekord entries take (all of Rekor v2's, and v1's of a file). Other kinds of key do not ask for the difference.
+   * @throws BullaError also `key.unusable` where the device or service cannot make that form
    */
-  signForBundle(message: Uint8Array): Promise<Uint8Array>;
+  signForBundle(message: Uint8Array, form?: { readonly prehashed: boolean }): Promise<Uint8Array>;
 }

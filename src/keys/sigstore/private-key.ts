@@ -49,9 +49,22 @@ export async function openSigstoreKey(
     keyId: pair.publicKey.keyId,
     publicKey: pair.publicKey,
     sign: async (message) => signSimple(pair, message),
-    signForBundle: async (message) => signWith(bundleHash(pair.publicKey), pair, message),
+    signForBundle: (message, form) => signForBundle(pair, message, form?.prehashed === true),
     [Symbol.asyncDispose]: async () => undefined,
   };
+}
+
+/** As `SigstoreSigner.signForBundle`, by a key in memory. @throws BullaError `key.unusable` */
+export async function signForBundle(
+  pair: SigstoreKeyPair,
+  message: Uint8Array,
+  prehashed: boolean,
+): Promise<Uint8Array> {
+  if (!prehashed || pair.publicKey.algorithm !== 'ed25519') {
+    return signWith(bundleHash(pair.publicKey), pair, message);
+  }
+  const { signEd25519ph } = await import('./bundle-signature.ts');
+  return signEd25519ph(pair.privateKey, message);
 }
 
 function signSimple(pair: SigstoreKeyPair, message: Uint8Array): Uint8Array {
