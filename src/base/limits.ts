@@ -28,6 +28,14 @@ export const limits = {
   referrers: 1000,
   /** All bundles and envelopes of an image together, as one reader gets them. */
   referrersBytes: 268_435_456,
+  /** One sigstore bundle or attestation envelope: SBOMs are the large ones (cosign: 128 MiB for all of an image). */
+  bundleBytes: 16_777_216,
+  /** Log entries, and timestamps, of one bundle (sigstore-go: 32 each). */
+  bundleWitnesses: 32,
+  /** Subjects of one in-toto statement (sigstore-go: 1024). */
+  statementSubjects: 1024,
+  /** Digests of one subject (sigstore-go: 32). */
+  subjectDigests: 32,
   /** A key or keyring file. */
   keyringBytes: 16_777_216,
   /** An identity token; issuers' are under 4 KiB. */
