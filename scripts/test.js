@@ -138,7 +138,9 @@ function conclude(results) {
     for (const { skipped: name, file, reason } of skipped) {
       out.push(`  ${relative(root, file ?? '')}: ${name}${reason === '' ? '' : ` (${reason})`}`);
     }
-    out.push('To run them on Debian 12 or newer: scripts/install-peers.sh, then `npm run test:interop`');
+    out.push(
+      'To run them on Debian 12 or newer: scripts/install-peers.sh and scripts/sigstack/build.sh, then `npm run test:interop`',
+    );
   }
   const refused = process.env.BULLA_REQUIRE_PEERS === '1' && skipped.length > 0;
   if (refused) out.push('FAILED: BULLA_REQUIRE_PEERS=1 allows no skipped interop test');

@@ -18,7 +18,8 @@
  * - `node test/support/peers.ts` prints what is found and in which version.
  *
  * Peers are looked for in $BULLA_PEERS/bin, ~/.cache/bulla-peers/bin (scripts/install-peers.sh), PATH.
- * `gpg-host` is the machine's own GnuPG, of another version than the peers' `gpg`.
+ * `gpg-host` is the machine's own GnuPG, of another version than the peers' `gpg`. `sigstack` are the real sigstore
+ * services, which sigstack.ts starts.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -42,6 +43,7 @@ import { runProcess } from '../../src/io/process.ts';
 
 export const peerNames = [
   'skopeo',
+  'skopeo-1.18',
   'podman',
   'gpg',
   'gpg-host',
@@ -53,6 +55,7 @@ export const peerNames = [
   'notation',
   'umoci',
   'openssl',
+  'sigstack',
 ] as const;
 export type PeerName = (typeof peerNames)[number];
 
@@ -63,6 +66,7 @@ const versionFlags: Readonly<Partial<Record<PeerName, string>>> = {
   oras: 'version',
   notation: 'version',
   openssl: 'version',
+  sigstack: 'version',
 };
 
 function isProgram(path: string): boolean {
@@ -90,7 +94,12 @@ const found = new Map<PeerName, string | undefined>();
 export function findPeer(name: PeerName): string | undefined {
   if (!found.has(name)) {
     const folders = name === 'gpg-host' ? ['/usr/bin', '/usr/local/bin'] : peerFolders();
-    const program = name === 'gpg-host' ? 'gpg' : name;
+    const programs: Readonly<Partial<Record<PeerName, string>>> = {
+      'gpg-host': 'gpg',
+      // the services stand for each other: they are built together
+      sigstack: join('..', 'sigstack', 'bin', 'fulcio-server'),
+    };
+    const program = programs[name] ?? name;
     found.set(
       name,
       folders.map((folder) => join(folder, program)).find((path) => isProgram(path)),
@@ -104,7 +113,11 @@ export const peersAreRequired: boolean = process.env['BULLA_REQUIRE_PEERS'] === 
 
 function missing(names: readonly PeerName[]): string | undefined {
   const gone = names.filter((name) => findPeer(name) === undefined);
-  return gone.length === 0 ? undefined : `${gone.join(', ')} missing: run scripts/install-peers.sh`;
+  if (gone.length === 0) return undefined;
+  const scripts = new Set(
+    gone.map((name) => (name === 'sigstack' ? 'scripts/sigstack/build.sh' : 'scripts/install-peers.sh')),
+  );
+  return `${gone.join(', ')} missing: run ${[...scripts].join(', ')}`;
 }
 
 /** Options of a test that needs these peers: it is skipped where one is missing, unless peers are required. */
