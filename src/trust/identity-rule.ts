@@ -4,7 +4,8 @@
  * to write one here.
  */
 import { printable } from '../base/bytes.ts';
-import { BullaError } from '../base/errors.ts';
+
+export { parsePattern } from './linear-pattern.ts';
 
 /** What a text must be. Patterns match whole texts only (parsePattern). */
 export type TextRule =
@@ -46,26 +47,8 @@ export type CertificateIdentity = {
   readonly fields?: Readonly<Partial<Record<FulcioField, TextRule>>>;
 };
 
-/** A pattern is short, and what it is matched with too: a pattern that backtracks takes time by the length of both. */
-const mostPattern = 1024;
+/** Longer texts match no pattern. Fulcio's names are some dozens of characters long. */
 const mostText = 1024;
-
-/**
- * A pattern (ECMAScript, flag `u`) for whole texts: it is wrapped as `^(?:…)$`, so anchors of its own change nothing.
- * @throws BullaError `usage.invalid` for one that is empty, does not compile or is longer than 1024 characters
- */
-export function parsePattern(text: string): RegExp {
-  if (text === '' || text.length > mostPattern) {
-    throw invalid(text, text === '' ? 'it is empty' : `it is longer than ${mostPattern} characters`);
-  }
-  try {
-    // by itself first: `a)|(?:b` compiles only inside the wrapping, and would step out of its anchors
-    void new RegExp(text, 'u');
-    return new RegExp(`^(?:${text})$`, 'u');
-  } catch (cause) {
-    throw invalid(text, cause instanceof Error ? printable(cause.message, 300) : 'it does not compile');
-  }
-}
 
 /** Whether a text is what a rule wants. A text longer than 1 KiB matches no pattern. */
 export function matchesText(rule: TextRule, text: string): boolean {
@@ -76,10 +59,4 @@ export function matchesText(rule: TextRule, text: string): boolean {
 /** The rule as people read it: `"https://…"` or `/pattern/`. */
 export function describeText(rule: TextRule): string {
   return rule.kind === 'exact' ? `"${printable(rule.text)}"` : printable(String(rule.pattern));
-}
-
-function invalid(text: string, why: string): BullaError {
-  return new BullaError('usage.invalid', `the pattern "${printable(text, 100)}" cannot be used: ${why}`, {
-    hint: 'patterns are matched with whole texts: write .* where anything may stand',
-  });
 }

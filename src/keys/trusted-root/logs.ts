@@ -24,16 +24,16 @@ const keyKinds: ReadonlyMap<string, string> = new Map([
  * @throws BullaError `trusted-root.unusable`
  */
 export function parseLogs(logs: readonly Field[]): readonly TransparencyLog[] {
-  const found = logs.map(parseLog).filter((log) => log !== undefined);
   const keys = new Map<string, string>();
-  for (const [index, { logId, key }] of found.entries()) {
-    const id = hexOfBytes(logId);
-    const known = keys.get(id) ?? key.keyId;
-    if (known !== key.keyId)
-      throw unusable(logs[index]?.path ?? '', 'another log with another key has the same id');
+  return logs.flatMap((each) => {
+    const log = parseLog(each);
+    if (log === undefined) return [];
+    const id = hexOfBytes(log.logId);
+    const known = keys.get(id) ?? log.key.keyId;
+    if (known !== log.key.keyId) throw unusable(each.path, 'another log with another key has the same id');
     keys.set(id, known);
-  }
-  return found;
+    return [log];
+  });
 }
 
 function parseLog(log: Field): TransparencyLog | undefined {

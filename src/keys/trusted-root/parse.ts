@@ -1,5 +1,5 @@
 /** Reading trusted_root.json (sigstore_trustroot.proto): one root, or JSON lines with several, as GitHub hands them out. */
-import { bytesEqual, printable, textOf } from '../../base/bytes.ts';
+import { printable, textOf } from '../../base/bytes.ts';
 import { BullaError, isBullaError } from '../../base/errors.ts';
 import { type JsonValue, parseJson } from '../../base/json.ts';
 import { limits } from '../../base/limits.ts';

@@ -1,0 +1,91 @@
+/**
+ * Patterns that take time by the length of the text, whatever the pattern: what RE2 has (cosign's engine) and a backtracking
+ * one can be made to keep. V8 falls back to a linear engine for patterns within that engine's bounds: no look-around, no
+ * references back, no large counts. Counts are written out here; the rest is refused.
+ */
+import { printable } from '../base/bytes.ts';
+import { BullaError } from '../base/errors.ts';
+
+/** A pattern, and what its counts may come to when they are written out. */
+const mostPattern = 1024;
+const mostExpanded = 1024;
+
+/**
+ * A pattern for whole texts: ECMAScript's syntax without flags, wrapped as `^(?:…)$`, so that anchors of its own change nothing.
+ * @throws BullaError `usage.invalid` for one that is empty, does not compile, is longer than 1024 characters, or has
+ *   look-around, references back, named groups, `\p`, `\u{`, inline flags, characters beyond ASCII, or a counted group
+ */
+export function parsePattern(text: string): RegExp {
+  if (text === '') throw invalid(text, 'it is empty');
+  if (text.length > mostPattern) throw invalid(text, `it is longer than ${mostPattern} characters`);
+  const source = withoutCounts(text);
+  try {
+    // by itself first: `a)|(?:b` compiles only inside the wrapping, and would step out of its anchors
+    void new RegExp(text, 'u');
+    fallBackToLinear();
+    return new RegExp(`^(?:${source})$`);
+  } catch (cause) {
+    throw invalid(text, cause instanceof Error ? printable(cause.message, 300) : 'it does not compile');
+  }
+}
+
+/** Once, before the first pattern is compiled. */
+let isLinear = false;
+function fallBackToLinear(): void {
+  if (isLinear) return;
+  isLinear = true;
+  process
+    .getBuiltinModule('node:v8')
+    .setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
+}
+
+/** An escape, a class, the beginning of a group, a count, or one character. */
+const token = /\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*\]|\((?:\?:)?|\{[0-9]+(?:,[0-9]*)?\}\??|[\s\S]/y;
+
+/** The pattern with each counted character written out: `a{2,3}` is `aaa?`. */
+function withoutCounts(text: string): string {
+  const parts: string[] = [];
+  token.lastIndex = 0;
+  while (token.lastIndex < text.length) {
+    const at = token.lastIndex;
+    const [part = ''] = token.exec(text) ?? [];
+    const why = whyNot(part, text.slice(at));
+    if (why !== undefined) throw invalid(text, why);
+    const counted = /^\{([0-9]+)(,?)([0-9]*)\}(\??)$/.exec(part);
+    if (counted === null) parts.push(part);
+    else parts.push(repeated(parts.pop() ?? '', counted, text));
+  }
+  const whole = parts.join('');
+  if (whole.length > mostExpanded) throw invalid(text, 'its counts are too large');
+  return whole;
+}
+
+function whyNot(part: string, rest: string): string | undefined {
+  if (/[^\u0020-\u007e]/.test(part)) return 'it has characters beyond printable ASCII';
+  if (rest.startsWith('(?') && part !== '(?:')
+    return 'of all groups that begin with (? only (?: is known here';
+  if (/^\\(?:[1-9pPkc]|u\{)/.test(rest) && part.startsWith('\\'))
+    return `${rest.slice(0, 2)} is not known here`;
+  return undefined;
+}
+
+function repeated(
+  atom: string,
+  [, low = '', comma = '', high = '', lazy = '']: readonly string[],
+  text: string,
+): string {
+  if (/^[)*+?^$|(]?$/.test(atom) || atom === '(?:' || atom.startsWith('\\b') || atom.startsWith('\\B')) {
+    throw invalid(text, 'a count stands behind one character or class only, never behind a group');
+  }
+  const [least, most] = [Number(low), comma === '' ? Number(low) : Number(high || low)];
+  if (most < least || (most + 1) * atom.length > mostExpanded)
+    throw invalid(text, 'its counts are wrong or too large');
+  const tail = comma !== '' && high === '' ? `${atom}*${lazy}` : `${atom}?${lazy}`.repeat(most - least);
+  return `${atom.repeat(least)}${tail}`;
+}
+
+function invalid(text: string, why: string): BullaError {
+  return new BullaError('usage.invalid', `the pattern "${printable(text, 100)}" cannot be used: ${why}`, {
+    hint: 'patterns are matched with whole texts: write .* where anything may stand',
+  });
+}
