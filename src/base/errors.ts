@@ -12,6 +12,7 @@ const exitCodes = {
   'reference.malformed': 2,
   'image-name.malformed': 2,
   'json.malformed': 2,
+  'yaml.malformed': 2,
   'manifest.malformed': 1,
   'manifest.too-large': 1,
   'manifest.digest-mismatch': 1,

@@ -105,13 +105,29 @@ class Reader {
   }
 
   #string(): string {
-    // the body: anything but quote, backslash and control characters, or an escape
-    const pattern = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
-    pattern.lastIndex = this.#at;
-    const match = pattern.exec(this.#text);
-    if (match === null) throw this.#error('a malformed string');
-    this.#at = pattern.lastIndex;
-    return JSON.parse(match[0]) as string;
+    // not by a regular expression: its alternatives need more stack than there is for a document of megabytes in one string
+    const start = this.#at;
+    let end = start;
+    do end = this.#text.indexOf('"', end + 1);
+    while (end > 0 && this.#isEscaped(end, start));
+    if (this.#text[start] !== '"' || end < 0) throw this.#error('a malformed string');
+    const body = this.#text.slice(start + 1, end);
+    this.#at = end + 1;
+    // eslint-disable-next-line no-control-regex -- exactly these may not stand in a string unescaped
+    if (!/[\\\u0000-\u001f]/.test(body)) return body;
+    try {
+      return JSON.parse(`"${body}"`) as string;
+    } catch {
+      this.#at = start;
+      throw this.#error('a malformed string');
+    }
+  }
+
+  /** Whether an odd number of backslashes stands before a quote. */
+  #isEscaped(quote: number, start: number): boolean {
+    let before = quote - 1;
+    while (before > start && this.#text[before] === '\\') before -= 1;
+    return (quote - 1 - before) % 2 === 1;
   }
 
   #number(): JsonNumber {

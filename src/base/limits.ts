@@ -28,8 +28,6 @@ export const limits = {
   referrers: 1000,
   /** All bundles and envelopes of an image together, as one reader gets them. */
   referrersBytes: 268_435_456,
-  /** One sigstore bundle or attestation envelope: SBOMs are the large ones (cosign: 128 MiB for all of an image). */
-  bundleBytes: 16_777_216,
   /** Log entries, and timestamps, of one bundle (sigstore-go: 32 each). */
   bundleWitnesses: 32,
   /** Subjects of one in-toto statement (sigstore-go: 1024). */
@@ -38,6 +36,8 @@ export const limits = {
   subjectDigests: 32,
   /** A key or keyring file. */
   keyringBytes: 16_777_216,
+  /** What a key service or a key plugin answers: a public key, a signature. */
+  keyAnswerBytes: 1_048_576,
   /** An identity token; issuers' are under 4 KiB. */
   identityTokenBytes: 65_536,
   /** What an OpenID issuer or Fulcio answers: a certificate chain is under 8 KiB. */

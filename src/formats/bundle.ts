@@ -1,6 +1,9 @@
 /** The sigstore bundle (application/vnd.dev.sigstore.bundle, versions 0.1 to 0.3; sigstore_bundle.proto). */
 import type { UntrustedLogEntry } from '../witnesses/log-entry.ts';
 
+export { bundleMediaType, encodeBundle } from './bundle-encode.ts';
+export { isBundleMediaType, parseBundle, parseLogEntry } from './bundle-parse.ts';
+
 export type BundleVersion = '0.1' | '0.2' | '0.3';
 
 /** A bundle taken apart; nothing of it is verified. */
@@ -25,7 +28,7 @@ export type BundleContent =
   | {
       readonly kind: 'message';
       readonly signature: Uint8Array;
-      /** What it is said to be a signature of. */
+      /** What it is said to be a signature of; the algorithm is `sha256`, `sha384` or `sha512`. */
       readonly digest?: { readonly algorithm: string; readonly value: Uint8Array };
     }
   /** One DSSE envelope with its one signature. */

@@ -3,9 +3,9 @@
  * promise that it has taken in an entry, and when. Judged exactly as containers/image does: offline,
  * by the keys of the policy; that the entry is in the tree is not asked.
  */
-import { bytesEqual, decodeBase64, hexOfBytes, textOf, utf8 } from '../base/bytes.ts';
+import { bytesEqual, hexOfBytes, textOf, utf8 } from '../base/bytes.ts';
 import { BullaError, type ErrorCode, isBullaError } from '../base/errors.ts';
-import { type JsonMember, type JsonValue, parseJson } from '../base/json.ts';
+import type { JsonValue } from '../base/json.ts';
 import { crypto } from '../base/node.ts';
 import { wholePem } from '../keys/certificates/pem.ts';
 import {
@@ -14,6 +14,16 @@ import {
   verifySigstoreSignature,
 } from '../keys/sigstore/public-key.ts';
 import { canonicalJson } from './canonical-json.ts';
+import {
+  base64Of,
+  exactMembers,
+  int64Of,
+  invalid,
+  onceMembers,
+  readJson,
+  stringOf,
+  valueOf,
+} from './entry-members.ts';
 
 /** What the entry has to be about. */
 export type LoggedSignature = {
@@ -115,61 +125,4 @@ function matchBody(body: Uint8Array, { payload, signature, signers }: LoggedSign
     throw invalid('its entry is about another payload');
   }
   return signer;
-}
-
-function readJson(text: string): JsonValue {
-  try {
-    return parseJson(text, 'log entry');
-  } catch (error) {
-    if (isBullaError(error, 'json.malformed')) throw invalid(error.message);
-    throw error;
-  }
-}
-
-type Members = ReadonlyMap<string, JsonValue>;
-
-/** The members of an object, each there once. */
-function onceMembers(value: JsonValue): Members {
-  if (value.kind !== 'object') throw invalid('it is not built as it should be');
-  const members = new Map(value.members.map(({ key, value: member }: JsonMember) => [key, member]));
-  if (members.size !== value.members.length) throw invalid('it has a member twice');
-  return members;
-}
-
-function exactMembers(value: JsonValue, keys: readonly string[]): Members {
-  const members = onceMembers(value);
-  if (members.size !== keys.length || !keys.every((key) => members.has(key))) {
-    throw invalid(`expected exactly the members ${keys.join(', ')}`);
-  }
-  return members;
-}
-
-function valueOf(members: Members, key: string): JsonValue {
-  const value = members.get(key);
-  if (value === undefined) throw invalid(`${key} is missing`);
-  return value;
-}
-
-function stringOf(value: JsonValue | undefined, what: string): string {
-  if (value?.kind !== 'string') throw invalid(`${what} is no string`);
-  return value.value;
-}
-
-function base64Of(value: JsonValue | undefined, what: string): Uint8Array {
-  const bytes = decodeBase64(stringOf(value, what));
-  if (bytes === undefined) throw invalid(`${what} is no base64`);
-  return bytes;
-}
-
-/** A whole number of 64 bits; as a time beyond 2^53 it loses digits that nobody compares. */
-function int64Of(value: JsonValue | undefined, what: string): number {
-  const text = value?.kind === 'number' && /^-?[0-9]{1,19}$/.test(value.text) ? value.text : undefined;
-  if (text === undefined || BigInt.asIntN(64, BigInt(text)) !== BigInt(text)) {
-    throw invalid(`${what} is no whole number`);
-  }
-  return Number(text);
-}
-
-function invalid(why: string): BullaError {
-  return new BullaError('signature.log-entry-invalid', `the log entry does not hold: ${why}`);
 }

@@ -22,6 +22,8 @@ export type Certificate = {
   readonly signedPart: Uint8Array;
   /** 1 or 3, practically. */
   readonly version: number;
+  /** The serial number, as DER has it: the shortest form, not negative. */
+  readonly serial: Uint8Array;
   /** DER of the names, compared byte for byte. */
   readonly issuer: Uint8Array;
   readonly subject: Uint8Array;
@@ -60,7 +62,7 @@ type SignedPart = Omit<Certificate, 'der' | 'signedPart' | 'signatureAlgorithm' 
 function parseSignedPart(element: Element): SignedPart {
   const reader = new DerReader(element.content);
   const version = parseVersion(reader.optional(0xa0));
-  unsignedOf(reader.next(tags.integer));
+  const serial = unsignedOf(reader.next(tags.integer));
   const algorithm = reader.next(tags.sequence).whole;
   const issuer = reader.next(tags.sequence).whole;
   const validity = reader.inside(tags.sequence);
@@ -72,7 +74,7 @@ function parseSignedPart(element: Element): SignedPart {
   if (version > 1) [0x81, 0x82].forEach((tag) => reader.optional(tag));
   const extensions = parseExtensions(version === 3 ? reader.optional(0xa3) : undefined);
   reader.end();
-  return { version, algorithm, issuer, subject, notBefore, notAfter, spki, extensions };
+  return { version, serial, algorithm, issuer, subject, notBefore, notAfter, spki, extensions };
 }
 
 function parseVersion(element: Element | undefined): number {

@@ -21,6 +21,8 @@ export type ChainOptions = {
   readonly at: number;
   /** A critical subject alternative name of unknown kind is the caller's to judge (Fulcio's user names). */
   readonly anySubjectName?: boolean;
+  /** The extended key usage that every certificate of the chain must allow; default: signing code. */
+  readonly usage?: string;
 };
 
 export type ChainResult =
@@ -36,7 +38,7 @@ export function verifyChain(leaf: Certificate, authorities: Authorities, options
   const fault = faultOf(leaf, [], search, 'leaf');
   if (fault !== undefined) return refuse(fault);
   const isTrusted = authorities.roots.some(({ der }) => bytesEqual(der, leaf.der));
-  const found = isTrusted ? usableFor(leaf, []) : findChain([leaf], search);
+  const found = isTrusted ? usableFor(leaf, [], search) : findChain([leaf], search);
   return found ? { ok: true } : refuse(search.fault ?? 'it is not for signing code');
 }
 
@@ -59,7 +61,9 @@ function findChain(chain: Chain, search: Search): boolean {
       const fault = issuerFault(child, candidate, search) ?? faultOf(candidate, chain, search, kind);
       if (fault !== undefined) search.fault ??= fault;
       else if (
-        kind === 'intermediate' ? findChain([...chain, candidate], search) : usableFor(candidate, chain)
+        kind === 'intermediate'
+          ? findChain([...chain, candidate], search)
+          : usableFor(candidate, chain, search)
       ) {
         return true;
       }
@@ -112,10 +116,14 @@ function faultOf(
   return undefined;
 }
 
-/** The extended key usages of every certificate that has any must include signing code, or all. */
-function usableFor(top: Certificate, below: readonly Certificate[]): boolean {
+/** The extended key usages of every certificate that has any must include the one that is asked for, or all. */
+function usableFor(
+  top: Certificate,
+  below: readonly Certificate[],
+  { usage = oids.codeSigning }: Search,
+): boolean {
   return [...below, top].every(({ extensions: { extendedKeyUsage: usages } }) => {
-    return usages.length === 0 || usages.includes(oids.codeSigning) || usages.includes(oids.anyUsage);
+    return usages.length === 0 || usages.includes(usage) || usages.includes(oids.anyUsage);
   });
 }
 
@@ -130,7 +138,18 @@ const algorithms: ReadonlyMap<string, readonly [SigstorePublicKey['algorithm'], 
   ['300506032b6570', ['ed25519', null]],
 ]);
 
+// A link between two certificates that are kept (those of a trusted root) holds for ever, and P-384 costs a millisecond.
+const links = new WeakMap<Certificate, WeakMap<Certificate, boolean>>();
+
 function isSignedBy(child: Certificate, parent: Certificate): boolean {
+  const known = links.get(child) ?? new WeakMap<Certificate, boolean>();
+  links.set(child, known);
+  const holds = known.get(parent) ?? checkSignature(child, parent);
+  known.set(parent, holds);
+  return holds;
+}
+
+function checkSignature(child: Certificate, parent: Certificate): boolean {
   const known = algorithms.get(Buffer.from(child.signatureAlgorithm).toString('hex'));
   const key = publicKeyOfCertificate(parent);
   if (known === undefined || key === undefined || known[0] !== key.algorithm) return false;
