@@ -15,6 +15,15 @@ function targetOf(path: string, tagOrDigest: string): string {
 }
 
 export async function getManifest(client: Client, path: string, tagOrDigest: string): Promise<Manifest> {
+  return (await getTaggedManifest(client, path, tagOrDigest)).manifest;
+}
+
+/** With the answer's strong entity tag (RFC 9110 section 8.8.3), for writing it back unless it changed. */
+export async function getTaggedManifest(
+  client: Client,
+  path: string,
+  tagOrDigest: string,
+): Promise<{ readonly manifest: Manifest; readonly etag?: string }> {
   const response = await client.session.send({
     method: 'GET',
     target: targetOf(path, tagOrDigest),
@@ -26,8 +35,10 @@ export async function getManifest(client: Client, path: string, tagOrDigest: str
   const bytes = await manifestBytes(response);
   if (isHtml(response, bytes)) throw notARegistry(response);
   const digest = tryParseDigest(tagOrDigest);
-  if (digest !== undefined) return checked(bytes, response, digest);
-  return takeManifest(bytes, mediaTypeOf(response));
+  const manifest =
+    digest === undefined ? takeManifest(bytes, mediaTypeOf(response)) : checked(bytes, response, digest);
+  const etag = response.headers['etag'];
+  return { manifest, ...(etag !== undefined && /^"[\x21\x23-\x7e]{1,500}"$/.test(etag) && { etag }) };
 }
 
 async function manifestBytes(response: HttpResponse): Promise<Uint8Array> {
@@ -93,15 +104,23 @@ export async function putManifest(
   path: string,
   tagOrDigest: string,
   manifest: Pick<Manifest, 'bytes' | 'mediaType'>,
+  options: { readonly ifMatch?: string } = {},
 ): Promise<void> {
   const response = await client.session.send({
     method: 'PUT',
     target: targetOf(path, tagOrDigest),
     scopes: [pushScope(path)],
-    headers: { 'content-type': manifest.mediaType },
+    headers: {
+      'content-type': manifest.mediaType,
+      ...(options.ifMatch !== undefined && { 'if-match': options.ifMatch }),
+    },
     body: manifest.bytes,
     maxBytes: limits.errorBodyBytes,
   });
+  if (response.status === 412 && options.ifMatch !== undefined) {
+    response.discard();
+    throw new BullaError('registry.changed', `${path}:${tagOrDigest} changed before it was written`);
+  }
   if (response.status !== 201 && response.status !== 200 && response.status !== 202) {
     throw await answerError(response, `write the manifest of ${path}`);
   }

@@ -10,50 +10,51 @@ import { readPages } from './pages.ts';
 import { type Client, pullScope } from './client.ts';
 
 export type Referrers = {
-  /** `api`, or `tag` where the registry has no such API and the fallback tag is read. */
+  /** `api`, or `tag` where the fallback tag is what was found. */
   readonly source: 'api' | 'tag';
   /** Claims of the registry: each manifest is to be read and its subject compared. */
   readonly manifests: readonly Descriptor[];
 };
 
-/** No image has this many; a registry that says so is not believed. */
-const mostReferrers = 1_000;
-
-export async function listReferrers(client: Client, path: string, digest: Digest): Promise<Referrers> {
-  const manifests: Descriptor[] = [];
-  const take = (more: readonly Descriptor[]): void => {
-    manifests.push(...more);
-    if (manifests.length > mostReferrers) {
-      throw new BullaError('registry.failed', `${digest} has more than ${mostReferrers} referrers`);
-    }
-  };
-  const found = await askApi(client, path, digest, take);
-  if (found) return { source: 'api', manifests };
-  take(await readFallback(client, path, digest));
-  return { source: 'tag', manifests };
-}
-
-/** False: the registry has no referrers API. */
-async function askApi(
+/**
+ * What refers to a manifest, by the API; where there is none, or it knows of nothing, by the fallback
+ * tag: what was pushed before a registry gained the API may stand there alone.
+ * @param options.both reads the tag too where the API has something: some programs write nothing else
+ */
+export async function listReferrers(
   client: Client,
   path: string,
   digest: Digest,
-  take: (more: readonly Descriptor[]) => void,
-): Promise<boolean> {
+  options: { readonly both?: boolean } = {},
+): Promise<Referrers> {
+  const byApi = await listReferrersByApi(client, path, digest);
+  if (byApi !== undefined && byApi.length > 0 && options.both !== true)
+    return { source: 'api', manifests: byApi };
+  const byTag = await readFallback(client, path, digest);
+  if (byApi === undefined || byApi.length === 0) {
+    const source = byApi !== undefined && byTag.length === 0 ? 'api' : 'tag';
+    return { source, manifests: bounded(byTag, digest) };
+  }
+  const known = new Set(byApi.map((each) => each.digest));
+  const more = byTag.filter((each) => !known.has(each.digest));
+  return { source: 'api', manifests: bounded([...byApi, ...more], digest) };
+}
+
+/** Undefined: the registry has no referrers API. */
+export async function listReferrersByApi(
+  client: Client,
+  path: string,
+  digest: Digest,
+): Promise<readonly Descriptor[] | undefined> {
+  const manifests: Descriptor[] = [];
   let supported = true;
   await readPages(
     `/v2/${path}/referrers/${digest}`,
-    (target) =>
-      client.session.send({
-        method: 'GET',
-        target,
-        scopes: [pullScope(path)],
-        headers: { accept: mediaTypes.ociIndex },
-        maxBytes: limits.manifestBytes,
-      }),
+    (target) => ask(client, path, target),
     async (response) => {
       if (response.status === 200 && isIndex(response)) {
-        take(entriesOf(takeManifest(await response.bytes(), mediaTypes.ociIndex)));
+        manifests.push(...entriesOf(takeManifest(await response.bytes(), mediaTypes.ociIndex)));
+        bounded(manifests, digest);
         return;
       }
       response.discard();
@@ -61,16 +62,52 @@ async function askApi(
       supported = false;
     },
   );
-  return supported;
+  return supported ? manifests : undefined;
+}
+
+/**
+ * A redirect to another server is what a registry does with a path that it does not know (GHCR sends
+ * to a web site, which then limits its rate): it is not followed, and not tried again either.
+ */
+async function ask(client: Client, path: string, target: string | URL): Promise<HttpResponse> {
+  let next = target;
+  for (let hop = 0; ; hop += 1) {
+    const response = await client.session.send({
+      method: 'GET',
+      target: next,
+      scopes: [pullScope(path)],
+      headers: { accept: mediaTypes.ociIndex },
+      maxBytes: limits.manifestBytes,
+      redirects: 'none',
+      unlessLimited: true,
+    });
+    const location = response.headers['location'];
+    if (response.status < 300 || response.status > 399 || location === undefined) return response;
+    const url = URL.parse(location, response.url);
+    if (url === null || url.origin !== response.url.origin || hop === 3) return response;
+    response.discard();
+    next = url;
+  }
+}
+
+function bounded(manifests: readonly Descriptor[], digest: Digest): readonly Descriptor[] {
+  if (manifests.length <= limits.referrers) return manifests;
+  throw new BullaError(
+    'registry.too-many-referrers',
+    `${digest} has more than ${limits.referrers} referrers`,
+  );
 }
 
 function isIndex(response: HttpResponse): boolean {
   return response.headers['content-type']?.split(';')[0]?.trim() === mediaTypes.ociIndex;
 }
 
-/** What says nothing about the API: trouble, or a client that may not look. Absent (404, 400, 406, a redirect) is an answer. */
+/**
+ * What says nothing about the API: trouble, or a client that may not look. Absent (404, 400, 406, a
+ * redirect) is an answer; so is 429, which a registry with the API gives to the manifest before it.
+ */
 function isFailure(status: number): boolean {
-  return status >= 500 || status === 401 || status === 403 || status === 429;
+  return status >= 500 || status === 401 || status === 403;
 }
 
 function failure(response: HttpResponse, digest: Digest): BullaError {

@@ -482,7 +482,7 @@ test('more referrers than an image can have are refused', async () => {
     response.setHeader('content-type', ociIndex).end(indexOf(...Array.from({ length: 1001 }, () => 'a'))),
   );
   await using registry = open(site.host);
-  await assert.rejects(registry.referrers('r', digest), code('registry.failed'));
+  await assert.rejects(registry.referrers('r', digest), code('registry.too-many-referrers'));
 });
 
 const blob = Buffer.from('0123456789');

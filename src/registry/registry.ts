@@ -8,8 +8,8 @@ import { getBlob, hasBlob } from './blobs.ts';
 import { checkLogin } from './check-login.ts';
 import type { Client } from './client.ts';
 import type { Credentials } from './credentials.ts';
-import { deleteManifest, getManifest, headManifest, putManifest } from './manifests.ts';
-import { listReferrers, type Referrers } from './referrers.ts';
+import { deleteManifest, getManifest, getTaggedManifest, headManifest, putManifest } from './manifests.ts';
+import { listReferrers, listReferrersByApi, type Referrers } from './referrers.ts';
 import { type RetryClock, systemClock } from './retry.ts';
 import { openSession, type Ping } from './session.ts';
 import { getSignatureList, putSignature } from './signature-extension.ts';
@@ -61,12 +61,19 @@ export interface Registry extends AsyncDisposable {
   checkLogin(): Promise<void>;
   /** @throws BullaError `image.not-found`, `manifest.too-large`, `manifest.malformed`, `manifest.digest-mismatch` */
   manifest(path: string, tagOrDigest: string): Promise<Manifest>;
+  /** With its entity tag, where the registry gives a strong one. @throws as `manifest` */
+  taggedManifest(
+    path: string,
+    tagOrDigest: string,
+  ): Promise<{ readonly manifest: Manifest; readonly etag?: string }>;
   /** Undefined: there is none. A digest is missing where the registry does not tell it. */
   headManifest(path: string, tagOrDigest: string): Promise<{ readonly digest?: Digest } | undefined>;
+  /** @param options.ifMatch writes only where this is still the entity tag. @throws BullaError `registry.changed` */
   putManifest(
     path: string,
     tagOrDigest: string,
     manifest: Pick<Manifest, 'bytes' | 'mediaType'>,
+    options?: { readonly ifMatch?: string },
   ): Promise<void>;
   deleteManifest(path: string, digest: Digest): Promise<void>;
   hasBlob(path: string, digest: Digest): Promise<boolean>;
@@ -82,7 +89,10 @@ export interface Registry extends AsyncDisposable {
   /** True: the blob is in `path` now, taken from `from`. False: it has to be uploaded. */
   mountBlob(path: string, digest: Digest, from: string): Promise<boolean>;
   tags(path: string): Promise<readonly string[]>;
-  referrers(path: string, digest: Digest): Promise<Referrers>;
+  /** By the API or the fallback tag; with `both`, by both. @throws BullaError `registry.too-many-referrers`, `manifest.*` */
+  referrers(path: string, digest: Digest, options?: { readonly both?: boolean }): Promise<Referrers>;
+  /** Undefined: the registry has no referrers API. @throws as `referrers` */
+  referrersByApi(path: string, digest: Digest): Promise<readonly Descriptor[] | undefined>;
   /** The X-R-S-S answer's bytes. @throws BullaError `image.not-found` */
   getSignatureList(path: string, digest: Digest): Promise<Uint8Array>;
   /** Puts one X-R-S-S signature object (JSON) and gives the status; 201 is success. */
@@ -125,14 +135,17 @@ function methodsOf(client: Client): Omit<Registry, 'domain' | 'http' | typeof Sy
     checkLogin: () => checkLogin(client),
     manifest: (path, tagOrDigest) => getManifest(client, path, tagOrDigest),
     headManifest: (path, tagOrDigest) => headManifest(client, path, tagOrDigest),
-    putManifest: (path, tagOrDigest, manifest) => putManifest(client, path, tagOrDigest, manifest),
+    taggedManifest: (path, tagOrDigest) => getTaggedManifest(client, path, tagOrDigest),
+    putManifest: (path, tagOrDigest, manifest, more) =>
+      putManifest(client, path, tagOrDigest, manifest, more),
     deleteManifest: (path, digest) => deleteManifest(client, path, digest),
     hasBlob: (path, digest) => hasBlob(client, path, digest),
     blob: (path, descriptor) => getBlob(client, path, descriptor),
     putBlob: (path, descriptor, content, options) => putBlob(client, path, descriptor, content, options),
     mountBlob: (path, digest, from) => mountBlob(client, path, digest, from),
     tags: (path) => listTags(client, path),
-    referrers: (path, digest) => listReferrers(client, path, digest),
+    referrers: (path, digest, more) => listReferrers(client, path, digest, more),
+    referrersByApi: (path, digest) => listReferrersByApi(client, path, digest),
     getSignatureList: (path, digest) => getSignatureList(client, path, digest),
     putSignature: (path, digest, body) => putSignature(client, path, digest, body),
   };

@@ -19,6 +19,8 @@ export type RetryOptions = {
   readonly delayMs?: number;
   readonly clock: RetryClock;
   readonly signal?: AbortSignal;
+  /** A rate limit (429) stands as the answer. Default: it is waited for. */
+  readonly unlessLimited?: boolean;
 };
 
 const firstDelayMs = 500;
@@ -54,6 +56,7 @@ export async function retrying(
     try {
       const response = await attempt();
       if (last || !isTransient(response.status, repeatable)) return response;
+      if (response.status === 429 && options.unlessLimited === true) return response;
       wait = Math.max(wait, retryAfter(response.headers['retry-after'], options.clock.now()));
       response.discard();
     } catch (error) {

@@ -36,6 +36,10 @@ export type Call = {
   readonly body?: Uint8Array | ReadableStream<Uint8Array>;
   readonly maxBytes: number;
   readonly deadlineMs?: number;
+  /** `none`: a redirect is an answer. Default: followed, for GET and HEAD. */
+  readonly redirects?: 'none' | 'follow';
+  /** True: a rate limit (429) is an answer, which nobody waits for. */
+  readonly unlessLimited?: boolean;
 };
 
 export type Session = {
@@ -146,7 +150,8 @@ async function send(state: State, call: Call): Promise<HttpResponse> {
     state.options.credentials.kind !== 'none' || (call.method !== 'GET' && call.method !== 'HEAD');
   if (asksFirst && state.options.credentials.kind !== 'registry-token') await state.ping();
   const repeatable: Repeatable = streamed ? 'never' : idempotent.has(call.method) ? 'always' : 'unprocessed';
-  return retrying(state.options.retry, repeatable, () => sendAuthorized(state, call, streamed));
+  const retry = { ...state.options.retry, ...(call.unlessLimited === true && { unlessLimited: true }) };
+  return retrying(retry, repeatable, () => sendAuthorized(state, call, streamed));
 }
 
 async function sendAuthorized(state: State, call: Call, streamed: boolean): Promise<HttpResponse> {
@@ -193,7 +198,7 @@ function sendOnce(
     maxBytes: call.maxBytes,
     deadlineMs: call.deadlineMs ?? options.deadlineMs,
     idleMs: options.idleMs,
-    redirects: 'follow',
+    redirects: call.redirects ?? 'follow',
     ...(options.retry.signal !== undefined && { signal: options.retry.signal }),
   });
 }

@@ -1,8 +1,8 @@
 /**
- * Adding to a `.sig` tag. A registry knows no "write if unchanged", so this reads, appends, looks whether
+ * Adding to a `.sig` or `.att` tag. A registry knows no "write if unchanged", so this reads, appends, looks whether
  * somebody wrote meanwhile, and writes. Another writer may have looked just before that, and put its list
  * over ours: so this waits for longer than such a writer takes, and reads again until its own
- * signature is there. Writers of one machine take turns (attachments-lock.ts).
+ * signature is there. Writers of one machine take turns (writers-lock.ts).
  */
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -13,10 +13,9 @@ import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { monotonicMs } from '../base/node.ts';
 import type { Signature } from '../formats/signature.ts';
-import { oneAtATime } from './attachments-lock.ts';
 import {
   attachmentLocation,
-  type AttachmentRegistry,
+  type AttachmentPlace,
   attachmentTag,
   checkCount,
   readAttachments,
@@ -24,7 +23,8 @@ import {
   unreadable,
 } from './attachments-read.ts';
 import { appendLayer, type AttachmentManifest, firstLayer, indexOfLayer } from './attachments-manifest.ts';
-import type { AddResult, RegistryImageId } from './store.ts';
+import type { AddResult } from './store.ts';
+import { oneAtATime } from './writers-lock.ts';
 
 export type AddOptions = {
   /** Lets others finish. Default: the time passes. */
@@ -42,30 +42,33 @@ const mostRounds = 40;
  *   `signature.malformed` (the tag names something else), `signature.too-large`, `registry.*`
  */
 export async function addAttachment(
-  registry: AttachmentRegistry,
-  image: RegistryImageId,
+  place: AttachmentPlace,
   signature: Signature,
   options: AddOptions,
 ): Promise<AddResult> {
-  if (signature.format !== 'cosign') {
-    throw new BullaError('store.unsupported', 'sigstore attachments take sigstore signatures only');
+  const { registry, kind, image } = place;
+  const added = kind.layerOf(signature);
+  if (added === undefined) {
+    throw new BullaError(
+      'store.unsupported',
+      `a ${signature.format} signature has no place in a ${kind.suffix} tag`,
+    );
   }
-  const { mediaType, payload, annotations } = signature;
-  if (payload.length > limits.signatureBytes) {
-    throw new BullaError('signature.too-large', `the payload is larger than ${limits.signatureBytes} bytes`);
+  const { mediaType, content, annotations } = added;
+  if (content.length > kind.mostBytes) {
+    throw new BullaError('signature.too-large', `the payload is larger than ${kind.mostBytes} bytes`);
   }
-  const layer = { mediaType, size: payload.length, digest: digestOf(payload), annotations };
+  const layer = { mediaType, size: content.length, digest: digestOf(content), annotations };
   const inTurn = options.inTurn ?? oneAtATime;
   const pause = options.pause ?? ((milliseconds: number): Promise<void> => wait(milliseconds));
   let uploading: Promise<void> | undefined;
-  const upload = (): Promise<void> => (uploading ??= registry.putBlob(image.reference.path, layer, payload));
-  const writer = { registry, image, layer, upload, pause };
-  return inTurn(attachmentLocation(image), () => addLayer(writer));
+  const upload = (): Promise<void> => (uploading ??= registry.putBlob(image.reference.path, layer, content));
+  const writer = { place, layer, upload, pause };
+  return inTurn(attachmentLocation(place), () => addLayer(writer));
 }
 
 type Writer = {
-  readonly registry: AttachmentRegistry;
-  readonly image: RegistryImageId;
+  readonly place: AttachmentPlace;
   readonly layer: Descriptor;
   /** Uploads the payload, once. */
   readonly upload: () => Promise<void>;
@@ -74,19 +77,19 @@ type Writer = {
 
 /** Done when the signature is found; where this wrote it, not before others had time to show. */
 async function addLayer(writer: Writer): Promise<AddResult> {
-  const { registry, image, layer, pause } = writer;
+  const { place, layer, pause } = writer;
   let written = false;
   for (let round = 0; round < mostRounds; round += 1) {
-    const there = await readAttachments(registry, image);
+    const there = await readAttachments(place);
     const index = there === undefined ? -1 : indexOfLayer(there.layers, layer);
-    if (index >= 0) return { location: attachmentLocation(image, index), added: written };
+    if (index >= 0) return { location: attachmentLocation(place, index), added: written };
     const took = await putNext(writer, there);
     written ||= took !== undefined;
     await pause(pauseAfter(took, round));
   }
   throw new BullaError(
     'store.contended',
-    `other programs keep replacing ${attachmentLocation(image)}; the signature is not there to stay`,
+    `other programs keep replacing ${attachmentLocation(place)}; the signature is not there to stay`,
     { hint: 'sign again when they are done' },
   );
 }
@@ -97,48 +100,42 @@ async function addLayer(writer: Writer): Promise<AddResult> {
  *   changed meanwhile, and nothing was written
  */
 async function putNext(writer: Writer, there: AttachmentManifest | undefined): Promise<number | undefined> {
-  const { registry, image } = writer;
-  if (there !== undefined) checkCount([...there.layers, writer.layer], image);
+  const { place } = writer;
+  if (there !== undefined) checkCount([...there.layers, writer.layer], place);
   const [bytes] = await Promise.all([prepare(writer, there), writer.upload()]);
   // uploading took a while: who signed in it is not to be lost
   const looked = monotonicMs();
-  if (!isSame(there, await readAttachments(registry, image))) return undefined;
+  if (!isSame(there, await readAttachments(place))) return undefined;
   const manifest = { bytes, mediaType: mediaTypes.ociManifest };
-  await registry.putManifest(image.reference.path, attachmentTag(image.digest), manifest);
+  await place.registry.putManifest(place.image.reference.path, attachmentTag(place), manifest);
   return monotonicMs() - looked;
 }
 
 /** The manifest to write; the configuration that it names is uploaded. */
-async function prepare(
-  { registry, image, layer }: Writer,
-  there: AttachmentManifest | undefined,
-): Promise<Uint8Array> {
+async function prepare({ place, layer }: Writer, there: AttachmentManifest | undefined): Promise<Uint8Array> {
+  const { registry, image } = place;
   const { manifest, config, configDigest } =
     there === undefined
       ? firstLayer(layer)
-      : appendLayer(there, await readConfig(registry, image, there.config), layer);
+      : appendLayer(there, await readConfig(place, there.config), layer);
   if (manifest.length > limits.manifestBytes) {
     throw new BullaError(
       'store.too-many-signatures',
-      `the list of ${attachmentLocation(image)} would be larger than ${limits.manifestBytes} bytes, which nobody reads`,
+      `the list of ${attachmentLocation(place)} would be larger than ${limits.manifestBytes} bytes, which nobody reads`,
     );
   }
   await registry.putBlob(image.reference.path, { digest: configDigest, size: config.length }, config);
   return manifest;
 }
 
-async function readConfig(
-  registry: AttachmentRegistry,
-  image: RegistryImageId,
-  descriptor: Descriptor,
-): Promise<Uint8Array> {
-  const where = attachmentLocation(image);
+async function readConfig(place: AttachmentPlace, descriptor: Descriptor): Promise<Uint8Array> {
+  const where = attachmentLocation(place);
   if (descriptor.size > limits.configBytes)
     throw new BullaError('signature.malformed', `the configuration of ${where} is too large`);
   try {
-    return await readBlob(registry, image.reference.path, descriptor);
+    return await readBlob(place.registry, place.image.reference.path, descriptor);
   } catch (error) {
-    if (!isBullaError(error, 'blob.digest-mismatch')) throw unreadable(image, error);
+    if (!isBullaError(error, 'blob.digest-mismatch')) throw unreadable(where, error);
     throw new BullaError('signature.malformed', `${where}: ${error.message}`, { cause: error });
   }
 }

@@ -1,4 +1,4 @@
-/** Reading sigstore attachments: what the tag `sha256-<hex>.sig` names, then its layers' blobs. */
+/** Reading attachments: what the tag `sha256-<hex>.sig` or `.att` names, then its layers' blobs. */
 import { concatBytes } from '../base/bytes.ts';
 import type { Descriptor } from '../base/descriptor.ts';
 import { algorithmOf, type Digest, hexOf } from '../base/digest.ts';
@@ -7,38 +7,44 @@ import { limits } from '../base/limits.ts';
 import type { Manifest } from '../base/manifest.ts';
 import type { UnreadableSignature } from '../formats/signature.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { AttachmentKind } from './attachments-kind.ts';
 import { type AttachmentManifest, parseAttachmentManifest } from './attachments-manifest.ts';
 import type { RegistryImageId, StoredSignature } from './store.ts';
 
 /** What the store needs of a registry client. */
 export type AttachmentRegistry = Pick<Registry, 'domain' | 'manifest' | 'blob' | 'putBlob' | 'putManifest'>;
 
+/** Attachments of one kind to one image. */
+export type AttachmentPlace = {
+  readonly registry: AttachmentRegistry;
+  readonly kind: AttachmentKind;
+  readonly image: RegistryImageId;
+};
+
 /** `sha256-<hex>.sig` */
-export function attachmentTag(digest: Digest): string {
-  return `${algorithmOf(digest)}-${hexOf(digest)}.sig`;
+export function attachmentTag({ kind, image: { digest } }: Omit<AttachmentPlace, 'registry'>): string {
+  return `${algorithmOf(digest)}-${hexOf(digest)}${kind.suffix}`;
 }
 
 /** `registry.example.com/ns/app:sha256-….sig layer 2`; without `index` the whole. */
-export function attachmentLocation({ reference, digest }: RegistryImageId, index?: number): string {
-  const tag = `${reference.domain}/${reference.path}:${attachmentTag(digest)}`;
+export function attachmentLocation(place: Omit<AttachmentPlace, 'registry'>, index?: number): string {
+  const { domain, path } = place.image.reference;
+  const tag = `${domain}/${path}:${attachmentTag(place)}`;
   return index === undefined ? tag : `${tag} layer ${index + 1}`;
 }
 
 /**
- * What the tag names. Undefined: nobody signed.
+ * What the tag names. Undefined: nobody attached anything.
  * @throws BullaError `store.unreadable`; `signature.malformed` for what holds no signatures
  */
-export async function readAttachments(
-  registry: AttachmentRegistry,
-  image: RegistryImageId,
-): Promise<AttachmentManifest | undefined> {
+export async function readAttachments(place: AttachmentPlace): Promise<AttachmentManifest | undefined> {
   let manifest: Manifest;
   try {
-    manifest = await registry.manifest(image.reference.path, attachmentTag(image.digest));
+    manifest = await place.registry.manifest(place.image.reference.path, attachmentTag(place));
   } catch (error) {
     if (isBullaError(error, 'image.not-found')) return undefined;
     if (isBullaError(error) && error.code.startsWith('manifest.')) throw malformed(error);
-    throw unreadable(image, error);
+    throw unreadable(attachmentLocation(place), error);
   }
   try {
     return parseAttachmentManifest(manifest);
@@ -52,89 +58,83 @@ export async function readAttachments(
  * All signatures of an image, in the order in which they were added; layers of other kinds too.
  * @throws BullaError `store.unreadable`, `store.too-many-signatures`
  */
-export async function* listAttachments(
-  registry: AttachmentRegistry,
-  image: RegistryImageId,
-): AsyncGenerator<StoredSignature> {
+export async function* listAttachments(place: AttachmentPlace): AsyncGenerator<StoredSignature> {
   let there: AttachmentManifest | undefined;
   try {
-    there = await readAttachments(registry, image);
+    there = await readAttachments(place);
   } catch (error) {
     if (!isBullaError(error, 'signature.malformed')) throw error;
     const { code, message } = error;
-    yield { signature: { format: 'unreadable', code, message }, location: attachmentLocation(image) };
+    yield { signature: { format: 'unreadable', code, message }, location: attachmentLocation(place) };
     return;
   }
   if (there === undefined) return;
-  checkCount(there.layers, image);
-  yield* readLayers(registry, image, there.layers);
+  checkCount(there.layers, place);
+  yield* readLayers(place, there.layers, (index) => attachmentLocation(place, index));
 }
 
-/** @throws BullaError `store.too-many-signatures` past cosign's own limit */
-export function checkCount(layers: readonly Descriptor[], image: RegistryImageId): void {
-  const bytes = layers.reduce((sum, { size }) => sum + Math.min(size, limits.signatureBytes), 0);
-  if (layers.length <= limits.attachments && bytes <= limits.attachmentsBytes) return;
+/** @throws BullaError `store.too-many-signatures` past cosign's own limit of layers, or ours of bytes */
+export function checkCount(layers: readonly Descriptor[], place: AttachmentPlace): void {
+  const { mostBytes, mostTogether } = place.kind;
+  const bytes = layers.reduce((sum, { size }) => sum + Math.min(size, mostBytes), 0);
+  if (layers.length <= limits.attachments && bytes <= mostTogether) return;
   throw new BullaError(
     'store.too-many-signatures',
-    `${attachmentLocation(image)} has ${layers.length} layers of ${bytes} bytes; at most ${limits.attachments} and ${limits.attachmentsBytes} bytes are read`,
+    `${attachmentLocation(place)} has ${layers.length} layers of ${bytes} bytes; at most ${limits.attachments} and ${mostTogether} bytes are read`,
   );
 }
 
 /** Payloads under way at once; each is a few hundred bytes, and the way to them is what takes time. */
 const atOnce = 8;
 
-type Payload = Uint8Array | UnreadableSignature;
+type Content = Uint8Array | UnreadableSignature;
 
 /** In the order of the layers, some ahead of the reader. Several keys often sign one payload: it is read once. */
-async function* readLayers(
-  registry: AttachmentRegistry,
-  image: RegistryImageId,
+export async function* readLayers(
+  place: AttachmentPlace,
   layers: readonly Descriptor[],
+  locationOf: (index: number) => string,
 ): AsyncGenerator<StoredSignature> {
-  const payloads = new Map<string, Promise<Payload>>();
-  const payloadOf = (layer: Descriptor): Promise<Payload> => {
+  const contents = new Map<string, Promise<Content>>();
+  const contentOf = (layer: Descriptor): Promise<Content> => {
     const key = `${layer.digest} ${layer.size}`;
-    const known = payloads.get(key);
+    const known = contents.get(key);
     if (known !== undefined) return known;
-    const reading = readPayload(registry, image, layer);
+    const reading = readContent(place, layer);
     // the reader may stop before it comes to this one
     reading.catch(() => undefined);
-    payloads.set(key, reading);
+    contents.set(key, reading);
     return reading;
   };
   for (const [index, layer] of layers.entries()) {
-    for (const ahead of layers.slice(index, index + atOnce)) void payloadOf(ahead);
-    const payload = await payloadOf(layer);
-    const location = attachmentLocation(image, index);
-    if (!(payload instanceof Uint8Array)) yield { signature: payload, location };
-    else {
-      const { mediaType, annotations = {} } = layer;
-      yield { signature: { format: 'cosign', mediaType, payload, annotations }, location };
-    }
+    for (const ahead of layers.slice(index, index + atOnce)) void contentOf(ahead);
+    const content = await contentOf(layer);
+    const { mediaType, annotations = {} } = layer;
+    const signature =
+      content instanceof Uint8Array ? place.kind.signatureOf({ mediaType, content, annotations }) : content;
+    yield { signature, location: locationOf(index) };
   }
 }
 
 /** Bytes that are not what the manifest says are no signature; bytes that cannot be had may be one. */
-async function readPayload(
-  registry: AttachmentRegistry,
-  image: RegistryImageId,
-  layer: Descriptor,
-): Promise<Payload> {
-  if (layer.size > limits.signatureBytes) {
-    const message = `the payload ${layer.digest} is larger than ${limits.signatureBytes} bytes`;
+async function readContent({ registry, kind, image }: AttachmentPlace, layer: Descriptor): Promise<Content> {
+  if (layer.size > kind.mostBytes) {
+    const message = `the payload ${layer.digest} is larger than ${kind.mostBytes} bytes`;
     return { format: 'unreadable', code: 'signature.too-large', message };
   }
+  const { path } = image.reference;
   try {
-    return await readBlob(registry, image.reference.path, layer);
+    return await readBlob(registry, path, layer);
   } catch (error) {
-    if (!isBullaError(error, 'blob.digest-mismatch')) throw unreadable(image, error);
+    if (!isBullaError(error, 'blob.digest-mismatch'))
+      throw unreadable(attachmentLocation({ kind, image }), error);
     return { format: 'unreadable', code: error.code, message: error.message };
   }
 }
 
 /** A small blob; its size and digest are checked as it comes. */
 export async function readBlob(
-  registry: AttachmentRegistry,
+  registry: Pick<AttachmentRegistry, 'blob'>,
   path: string,
   descriptor: Descriptor,
 ): Promise<Uint8Array> {
@@ -144,10 +144,10 @@ export async function readBlob(
 }
 
 /** What is no BullaError is a bug and stays one. */
-export function unreadable(image: RegistryImageId, cause: unknown): unknown {
+export function unreadable(where: string, cause: unknown): unknown {
   if (!isBullaError(cause)) return cause;
   const { hint } = cause;
-  return new BullaError('store.unreadable', `cannot read ${attachmentLocation(image)}: ${cause.message}`, {
+  return new BullaError('store.unreadable', `cannot read ${where}: ${cause.message}`, {
     cause,
     ...(hint !== undefined && { hint }),
   });

@@ -1,18 +1,30 @@
 /**
- * Sigstore attachments: the signatures of an image beside it in its registry, as the layers of what the
- * tag `sha256-<hex>.sig` names (cosign's specification, SIGNATURE_SPEC.md; containers/image does the same).
+ * Attachments: what belongs to an image beside it in its registry, as the layers of what a tag names:
+ * signatures at `sha256-<hex>.sig` (cosign's specification, SIGNATURE_SPEC.md; containers/image does the
+ * same), attestations at `sha256-<hex>.att` (cosign's alone).
  */
 import { addAttachment, type AddOptions } from './attachments-add.ts';
+import { type AttachmentKind, attestationAttachments, signatureAttachments } from './attachments-kind.ts';
 import { type AttachmentRegistry, listAttachments } from './attachments-read.ts';
 import { inRegistry, type SignatureStore } from './store.ts';
 
 export type { AttachmentRegistry } from './attachments-read.ts';
 
-/** Opens the attachments of one registry. Whether they are to be looked at is `locateStores`' to say. */
+/** Opens the `.sig` attachments of one registry. Whether they are to be looked at is `locateStores`' to say. */
 export function openAttachments(registry: AttachmentRegistry, options: AddOptions = {}): SignatureStore {
+  return openKind(registry, signatureAttachments, options);
+}
+
+/** Opens the `.att` attachments of one registry: attestations as cosign made them up to version 2. */
+export function openOldAttestations(registry: AttachmentRegistry, options: AddOptions = {}): SignatureStore {
+  return openKind(registry, attestationAttachments, options);
+}
+
+function openKind(registry: AttachmentRegistry, kind: AttachmentKind, options: AddOptions): SignatureStore {
   return {
-    description: `sigstore attachments in ${registry.domain}`,
-    list: (image) => listAttachments(registry, inRegistry(image)),
-    add: async (image, signature) => addAttachment(registry, inRegistry(image), signature, options),
+    description: `${kind.what} in ${registry.domain}`,
+    list: (image) => listAttachments({ registry, kind, image: inRegistry(image) }),
+    add: async (image, signature) =>
+      addAttachment({ registry, kind, image: inRegistry(image) }, signature, options),
   };
 }

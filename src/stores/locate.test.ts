@@ -29,6 +29,10 @@ const noHttp = {
     blob: unused,
     putBlob: unused,
     putManifest: unused,
+    taggedManifest: unused,
+    hasBlob: unused,
+    referrers: unused,
+    referrersByApi: unused,
   },
 };
 

@@ -6,10 +6,11 @@ import { type Reference, repositoryOf } from '../base/reference.ts';
 import type { Signature } from '../formats/signature.ts';
 import type { DockerImage } from '../images/docker.ts';
 import type { Image } from '../images/image.ts';
-import { type AttachmentRegistry, openAttachments } from './attachments.ts';
+import { openAttachments, openOldAttestations } from './attachments.ts';
 import { openDirStore } from './dir.ts';
 import { type LookasideOptions, openLookaside } from './lookaside.ts';
 import { describeOrigin, type LookasideConfiguration, lookupLookaside } from './lookup-lookaside.ts';
+import { openReferrers, type ReferrerRegistry } from './referrers.ts';
 import type { RegistriesD } from './registries-d.ts';
 import type { SignatureStore } from './store.ts';
 import { openSignatureExtension, type SignatureExtension } from './x-r-s-s.ts';
@@ -19,6 +20,10 @@ export type LocatedStores = {
   readonly readers: readonly SignatureStore[];
   /** In a registry: the `.sig` attachments. They are among the readers where registries.d turns them on. */
   readonly attachments?: SignatureStore;
+  /** In a registry: sigstore bundles, and Notary signatures. Never among the readers: podman does not see them. */
+  readonly referrers?: SignatureStore;
+  /** In a registry: `.att`, the attestations of cosign up to 2. Never among the readers. */
+  readonly oldAttestations?: SignatureStore;
   /**
    * The store that takes new signatures of a format. Ask before anything is written.
    * @throws BullaError `store.attachments-off`
@@ -64,8 +69,8 @@ function isInRegistry(image: Image): image is DockerImage {
 }
 
 export type StoreOptions = LookasideOptions & {
-  /** Holds the attachments. */
-  readonly registry: AttachmentRegistry;
+  /** Holds attachments and referrers. */
+  readonly registry: ReferrerRegistry;
   /** The registry's own signature extension, where its ping announced it. */
   readonly extension?: SignatureExtension;
 };
@@ -74,6 +79,7 @@ export type StoreOptions = LookasideOptions & {
  * The stores of an image in a registry. One with the signature extension is its own store of GPG
  * signatures, for reading and writing, and no lookaside is looked at, as in containers/image. Sigstore
  * signatures are attachments, and for a policy there are none where registries.d does not turn them on.
+ * Bundles and attestations are the registry's too; registries.d knows nothing of them.
  * @param reference the physical one
  * @throws BullaError `registries-d.malformed`, `store.unsupported`
  */
@@ -85,12 +91,19 @@ export function storesOf(
   const configuration = lookupLookaside(registriesD, reference);
   const [reader, writer] = simpleStores(configuration, options);
   const attachments = openAttachments(options.registry);
+  const referrers = openReferrers(options.registry);
+  const oldAttestations = openOldAttestations(options.registry);
   const isOn = configuration.useSigstoreAttachments;
   return {
     readers: isOn ? [reader, attachments] : [reader],
     attachments,
+    referrers,
+    oldAttestations,
     writerFor: (format) => {
       if (format === 'simple') return writer;
+      if (format === 'attestation') return oldAttestations;
+      // the referrers refuse what is no bundle
+      if (format !== 'cosign') return referrers;
       if (isOn) return attachments;
       throw attachmentsOff(reference, registriesD, configuration);
     },

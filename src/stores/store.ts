@@ -34,14 +34,22 @@ export type AddResult = {
   readonly added: boolean;
 };
 
+/** What the reader is after. It changes order and effort, never what there is to read. */
+export type ListHint = {
+  /** Bundles that say they hold this predicate come first, the newest of them before the others. */
+  readonly predicateType?: string;
+  /** All of it will be read: much is asked for at once, and the registry in every way there is. */
+  readonly everything?: boolean;
+};
+
 export interface SignatureStore {
   /** One line for people: `lookaside https://sigs.example.com`. */
   readonly description: string;
   /**
-   * All signatures of an image, in the store's order.
+   * All signatures of an image, in the store's order, or what the hint asks for first.
    * @throws BullaError `store.*`, `signature.too-large`, `io.*`
    */
-  list(image: ImageId): AsyncIterable<StoredSignature>;
+  list(image: ImageId, hint?: ListHint): AsyncIterable<StoredSignature>;
   /**
    * Adds a signature, never replacing or removing one.
    * @throws BullaError `store.read-only`, `io.*`

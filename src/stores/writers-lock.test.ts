@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import { oneAtATime } from './attachments-lock.ts';
+import { oneAtATime } from './writers-lock.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bulla-lock-'));
 const earlier = process.env['XDG_RUNTIME_DIR'];
