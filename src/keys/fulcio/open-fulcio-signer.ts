@@ -3,21 +3,13 @@ import { crypto } from '../../base/node.ts';
 import { type HttpClient, parseHttpUrl } from '../../io/http.ts';
 import type { Certificate } from '../certificates/certificate.ts';
 import type { ChainResult } from '../certificates/chain.ts';
-import type { IdentityToken } from '../oidc/identity-token.ts';
 import { checkNotExpired } from '../oidc/identity-token.ts';
+import type { TokenSource } from '../oidc/token-source.ts';
 import type { SigstoreSigner } from '../signer.ts';
 import { makeKeyPair } from '../sigstore/private-key.ts';
 import type { Authority } from '../trusted-root/trusted-root.ts';
 import { type Chain, checkAnswer } from './answer.ts';
 import { askFulcio, type FulcioApi } from './request.ts';
-
-/** Where identity tokens come from. */
-export type TokenSource = {
-  /** For people: `the file token.jwt`, `GitHub Actions`. */
-  readonly description: string;
-  /** Asked for when the first signature is made, and again where a certificate has run out. @throws BullaError `oidc.*` */
-  token(): Promise<IdentityToken>;
-};
 
 export type FulcioOptions = {
   /** Without the API's path. */

@@ -157,12 +157,11 @@ async function answerError(
 
 /** The message of a gRPC gateway's error. Whatever could repeat the token is left out. */
 function messageOf(body: Uint8Array, token: IdentityToken): string | undefined {
-  const ignore = (why: string): Error => new Error(why);
   try {
     const message = textMember(
-      objectOf(parseJson(textOf(body) ?? '', 'the answer'), 'it', ignore),
+      objectOf(parseJson(textOf(body) ?? '', 'the answer'), 'it', asError),
       'message',
-      ignore,
+      asError,
     );
     const secret = token.raw.split('.').some((part) => message?.includes(part.slice(0, 16)));
     return message === undefined || secret ? undefined : printable(message);
@@ -175,4 +174,8 @@ function wait(milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, milliseconds);
   });
+}
+
+function asError(why: string): Error {
+  return new Error(why);
 }
