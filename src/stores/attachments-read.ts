@@ -1,7 +1,7 @@
 /** Reading attachments: what the tag `sha256-<hex>.sig` or `.att` names, then its layers' blobs. */
 import { concatBytes } from '../base/bytes.ts';
 import type { Descriptor } from '../base/descriptor.ts';
-import { algorithmOf, type Digest, hexOf } from '../base/digest.ts';
+import { algorithmOf, hexOf } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Manifest } from '../base/manifest.ts';

@@ -75,13 +75,15 @@ function inOrder(entries: readonly Descriptor[], { predicateType }: ListHint): r
     const said = annotations[referrerAnnotations.predicateType];
     return said === predicateType ? 0 : said === undefined ? 1 : 2;
   };
-  const created = ({ annotations = {} }: Descriptor): number => {
-    const time = Date.parse(annotations[referrerAnnotations.created] ?? '');
-    return Number.isNaN(time) ? 0 : time;
-  };
-  const wanted = entries.filter((each) => rank(each) === 0).toSorted((a, b) => created(b) - created(a));
+  const wanted = entries.filter((each) => rank(each) === 0).toSorted((a, b) => createdAt(b) - createdAt(a));
   const others = entries.filter((each) => rank(each) > 0).toSorted((a, b) => rank(a) - rank(b));
   return [...wanted, ...others];
+}
+
+/** Milliseconds since 1970; 0 where it does not say. */
+function createdAt({ annotations = {} }: Descriptor): number {
+  const time = Date.parse(annotations[referrerAnnotations.created] ?? '');
+  return Number.isNaN(time) ? 0 : time;
 }
 
 /** Referrers under way at once. */
