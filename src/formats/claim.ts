@@ -23,15 +23,26 @@ export type SignedClaim = {
 
 /**
  * The payload to sign: compact JSON, keys in alphabetical order, as containers/image writes it.
- * @throws BullaError `usage.invalid` for an empty reference or a timestamp that is no whole number
+ * @param more further members of `optional`
+ * @throws BullaError `usage.invalid` for an empty reference, a timestamp that is no whole number, a further member named so
  */
-export function encodeClaim(claim: SignedClaim, kind: ClaimKind): Uint8Array {
+export function encodeClaim(
+  claim: SignedClaim,
+  kind: ClaimKind,
+  more: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const { manifestDigest, dockerReference, creator, timestamp } = claim;
   if (tryParseDigest(manifestDigest) === undefined || dockerReference === '') {
     throw new BullaError('usage.invalid', 'a signature needs a manifest digest and a reference');
   }
   if (timestamp !== undefined && !Number.isSafeInteger(timestamp)) {
     throw new BullaError('usage.invalid', 'the timestamp of a signature is a whole number of seconds');
+  }
+  if (Object.hasOwn(more, 'creator') || Object.hasOwn(more, 'timestamp')) {
+    throw new BullaError(
+      'usage.invalid',
+      'no annotation can be named creator or timestamp: both are there already',
+    );
   }
   const document = {
     critical: {
@@ -40,9 +51,13 @@ export function encodeClaim(claim: SignedClaim, kind: ClaimKind): Uint8Array {
       type: kind.type,
     },
     // JSON.stringify leaves out what is undefined
-    optional: { creator, timestamp },
+    optional: sorted({ ...more, creator, timestamp }),
   };
   return utf8(escapeAsGo(JSON.stringify(document)));
+}
+
+function sorted<T>(members: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
+  return Object.fromEntries(Object.entries(members).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /**

@@ -31,10 +31,14 @@ const cosignClaim: ClaimKind = { type: 'cosign container image signature', optio
 
 /**
  * The payload to sign, byte for byte as containers/image writes it.
- * @throws BullaError `usage.invalid` for an empty reference or a timestamp that is no whole number
+ * @param annotations stand beside creator and timestamp, as cosign has them
+ * @throws BullaError `usage.invalid` for an empty reference, a timestamp that is no whole number, an annotation named so
  */
-export function encodeCosignPayload(claim: SignedClaim): Uint8Array {
-  return encodeClaim(claim, cosignClaim);
+export function encodeCosignPayload(
+  claim: SignedClaim,
+  annotations: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  return encodeClaim(claim, cosignClaim, annotations);
 }
 
 /**
@@ -67,6 +71,7 @@ export type CosignProof = {
   readonly certificate?: string;
   readonly chain?: string;
   readonly bundle?: string;
+  readonly timestamp?: string;
 };
 
 /** A signature and its proof as an attachment. */

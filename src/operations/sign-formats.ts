@@ -1,10 +1,13 @@
 /** From a claim and a key to a signature: which format each kind of key signs in. */
 import { creator } from '../base/version.ts';
 import type { SignedClaim } from '../formats/claim.ts';
-import { cosignAttachment, encodeCosignPayload } from '../formats/cosign.ts';
-import type { Signature } from '../formats/signature.ts';
+import { encodeCosignPayload } from '../formats/cosign.ts';
 import { encodeSimpleSigning } from '../formats/simple-signing.ts';
 import type { KeyKind, Signer } from '../keys/signer.ts';
+import { isSigstore } from './sign-places.ts';
+import type { Made } from './sign-sigstore.ts';
+import type { SigningFormat, SigningPlan } from './signing-plan.ts';
+import type { World } from './world.ts';
 
 /** The format that podman and skopeo know for a kind of key. */
 export const formatOf: Readonly<Record<KeyKind, 'simple' | 'cosign'>> = {
@@ -13,18 +16,51 @@ export const formatOf: Readonly<Record<KeyKind, 'simple' | 'cosign'>> = {
   sigstore: 'cosign',
 };
 
+/** A key alone makes what podman and skopeo make of it, and nobody is asked. */
+export function planOf(signer: Signer | SigningPlan): SigningPlan {
+  if ('formats' in signer) return signer;
+  return {
+    signer,
+    formats: [formatOf[signer.kind]],
+    witnesses: { logs: [], timestamps: [] },
+    explicitFormat: false,
+  };
+}
+
+export type ClaimToSign = Omit<SignedClaim, 'creator'> & {
+  readonly annotations?: Readonly<Record<string, string>>;
+};
+
 /**
  * Signs a claim, which is said to be made by this version of Bulla.
- * @throws BullaError `usage.invalid` (an empty reference), `key.*`
+ * @throws BullaError `usage.invalid` (an empty reference, an annotation whose name is taken), `key.*`, `oidc.*`, `fulcio.*`, `log.*`, `timestamp.*`
  */
-export async function makeSignature(signer: Signer, claim: Omit<SignedClaim, 'creator'>): Promise<Signature> {
-  const full = { ...claim, creator };
-  switch (formatOf[signer.kind]) {
-    case 'simple':
-      return { format: 'simple', blob: await signer.sign(encodeSimpleSigning(full)) };
-    case 'cosign': {
-      const payload = encodeCosignPayload(full);
-      return cosignAttachment(payload, await signer.sign(payload));
-    }
+export async function makeSignature(
+  format: SigningFormat,
+  { signer, witnesses }: SigningPlan,
+  claim: ClaimToSign,
+  world: World,
+): Promise<Omit<Made, 'witnessed'> & Partial<Made>> {
+  const { annotations, ...rest } = claim;
+  const full = { ...rest, creator };
+  if (!isSigstore(signer)) {
+    return { signature: { format: 'simple', blob: await signer.sign(encodeSimpleSigning(full)) } };
   }
+  const { makeAttachment, makeStatementBundle } = await import('./sign-sigstore.ts');
+  const plan = { signer, witnesses };
+  if (format === 'cosign') return makeAttachment(encodeCosignPayload(full, annotations), plan, world);
+  const { cosignSignPredicateType, encodeStatement } = await import('../formats/statement.ts');
+  const statement = encodeStatement({
+    subjects: [
+      { digests: digestsOf(claim.manifestDigest), ...(annotations !== undefined && { annotations }) },
+    ],
+    predicateType: cosignSignPredicateType,
+  });
+  return makeStatementBundle(statement, plan, world);
+}
+
+/** A digest as a statement's subject has it. */
+export function digestsOf(digest: SignedClaim['manifestDigest']): ReadonlyMap<string, string> {
+  const [algorithm = '', hex = ''] = digest.split(':');
+  return new Map([[algorithm, hex]]);
 }

@@ -1,54 +1,53 @@
 /** `sign`: a new signature for an image that is already there. One manifest is read, nothing is moved. */
-import type { Platform } from '../base/descriptor.ts';
 import type { Digest } from '../base/digest.ts';
 import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
-import { type Manifest, parseManifest } from '../base/manifest.ts';
-import { formatReference, isNameOnly, type Reference } from '../base/reference.ts';
+import { formatReference, type Reference } from '../base/reference.ts';
 import type { Signature } from '../formats/signature.ts';
-import { chooseInstance, hostPlatform } from '../images/choose-instance.ts';
-import type { Image } from '../images/image.ts';
-import type { Signer } from '../keys/signer.ts';
-import type { SignatureStore } from '../stores/store.ts';
 import { openImage } from '../images/open.ts';
-import { formatOf, makeSignature } from './sign-formats.ts';
+import type { Signer } from '../keys/signer.ts';
+import type { LocatedStores } from '../stores/locate.ts';
+import type { AddResult, ImageId, SignatureStore } from '../stores/store.ts';
+import { inParallel } from './in-parallel.ts';
+import { makeSignature, planOf } from './sign-formats.ts';
+import { hidesAttachments, type Place, placesOf } from './sign-places.ts';
+import type { Witnessed } from './sign-sigstore.ts';
+import { identitiesOf, type TargetOptions, targetsOf } from './sign-targets.ts';
+import type { SigningPlan } from './signing-plan.ts';
 import type { World } from './world.ts';
 
-/** Which manifests of a list are signed; an image that is no list is signed itself. */
-export type SignedInstances =
-  /** The host's (or `platform`'s) instance alone. */
-  | { readonly kind: 'system' }
-  /** Each instance, then the list. */
-  | { readonly kind: 'all' }
-  /** The list alone, which containers/image never checks. */
-  | { readonly kind: 'index-only' }
-  | { readonly kind: 'platforms'; readonly platforms: readonly Platform[] };
+export type { SignedInstances } from './sign-targets.ts';
 
-export type SignRequest = {
+export type SignRequest = TargetOptions & {
   readonly image: ImageName;
-  /** Keys, opened or on their way; each makes a signature for each identity. At least one. */
-  readonly signers: readonly Signer[] | Promise<readonly Signer[]>;
-  /** What is signed for, in place of the image's own reference; each with a tag or a digest. */
+  /**
+   * Keys, opened or on their way, each with what it is to make; a key alone makes what podman and skopeo make. At least one.
+   */
+  readonly signers: readonly (Signer | SigningPlan)[] | Promise<readonly (Signer | SigningPlan)[]>;
+  /** What is signed for, in place of the image's own reference; each with a tag or a digest. A bundle names no reference. */
   readonly identities?: readonly Reference[];
-  /** Default: all. */
-  readonly instances?: SignedInstances;
-  /** For `system`. Default: the host's. */
-  readonly platform?: Platform;
-  /** Does everything but store the signatures. */
+  /** Said in sigstore signatures, and signed with them (cosign's -a). */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Does everything but store the signatures; no log, timestamp authority or Fulcio is asked either. */
   readonly dryRun?: boolean;
+  /** False: signatures are made, and seen, and not stored. Default: true. */
+  readonly upload?: boolean;
+  /** Is given each signature before any is stored. */
+  readonly made?: (signature: Signature, digest: Digest) => Promise<void>;
 };
 
 export type MadeSignature = {
   readonly format: Signature['format'];
   readonly digest: Digest;
+  /** The reference that is signed for; of a bundle the one that it was found by. */
   readonly identity: string;
   /** `Signer.keyId`: of OpenPGP the fingerprint, of sigstore the SHA-256 of the public key. */
   readonly keyId: string;
-  /** Where it is stored; under a dry run the store's description. */
+  /** Where it is stored; where it is not, the store's description. */
   readonly location: string;
   /** False: it was there already, or this is a dry run. */
   readonly added: boolean;
-};
+} & Partial<Witnessed>;
 
 export type SignReceipt = {
   readonly image: string;
@@ -59,12 +58,12 @@ export type SignReceipt = {
 
 /**
  * Signs an image where it is and stores each signature where registries.d says, beside those that are
- * there: GPG ones (containers-signature.5) in the lookaside, sigstore ones as attachments. Nothing is written
- * unless every signature has its place.
- * @throws BullaError `usage.*`, `image.*`, `registry.*`, `store.*`, `key.*`
+ * there: GPG ones (containers-signature.5) in the lookaside, sigstore ones as attachments and bundles. Nothing is
+ * signed, logged or written unless every signature has its place, and nothing is written unless every one is made.
+ * @throws BullaError `usage.*`, `image.*`, `registry.*`, `store.*`, `key.*`, `oidc.*`, `fulcio.*`, `log.*`, `timestamp.*`
  */
 export async function sign(request: SignRequest, world: World): Promise<SignReceipt> {
-  const identities = identitiesOf(request);
+  const identities = identitiesOf(request.image, request.identities ?? []);
   // what a mirror serves is not what is signed: a signature goes to the name's own registry
   await using image = await openImage(request.image, world, { mirrors: false, stores: true });
   const [manifest, stores, signers] = await Promise.all([
@@ -72,79 +71,146 @@ export async function sign(request: SignRequest, world: World): Promise<SignRece
     world.stores(image),
     request.signers,
   ]);
-  if (signers.length === 0)
+  const plans = signers.map(planOf);
+  if (plans.length === 0)
     throw new BullaError('usage.invalid', 'nothing to sign with', {
-      hint: 'name a key by --sign-by or --sign-by-sigstore-private-key',
+      hint: 'name a key by --sign-by or --key',
     });
+  const places = placesOf(plans, { image, stores }, world);
   const targets = targetsOf(manifest, request, world);
-  const placed = signers.map((signer) => ({ signer, store: stores.writerFor(formatOf[signer.kind]) }));
-  const signatures: MadeSignature[] = [];
-  for (const digest of targets) {
-    for (const identity of identities) {
-      for (const each of placed) {
-        signatures.push(await signOne({ digest, identity, image, ...each }, request, world));
-      }
-    }
-  }
+  const idOf = (digest: Digest): ImageId => world.imageId(image, digest);
+  const tasks = await tasksOf(targets, identities, { places, stores, idOf }, world);
+  const made = await makeAll(tasks, request, world);
+  const signatures = await storeAll(made, idOf, request);
   return { image: formatImageName(request.image), digest: manifest.digest, signatures };
 }
 
-function identitiesOf(request: SignRequest): readonly Reference[] {
-  const given = request.identities ?? [];
-  const nameOnly = given.find(isNameOnly);
-  if (nameOnly !== undefined) {
-    throw new BullaError(
-      'usage.invalid',
-      `cannot sign for ${formatReference(nameOnly)}: it has neither a tag nor a digest`,
+/** One signature to make. */
+type Task = Place & { readonly digest: Digest; readonly identity: Reference };
+
+/** In the order in which they are stored: a list's own last, all of a manifest before the next. */
+async function tasksOf(
+  targets: readonly Digest[],
+  identities: readonly [Reference, ...Reference[]] | readonly Reference[],
+  {
+    places,
+    stores,
+    idOf,
+  }: { places: readonly Place[]; stores: LocatedStores; idOf: (digest: Digest) => ImageId },
+  world: World,
+): Promise<readonly Task[]> {
+  const ofEach = await inParallel(targets, requestsAtOnce, async (digest): Promise<readonly Task[]> => {
+    const kept = await withoutHiding(places, stores, idOf(digest), world);
+    return identities.flatMap((identity, index) =>
+      // a bundle speaks of a digest alone: one does for all references
+      kept
+        .filter(({ format }) => format !== 'bundle' || index === 0)
+        .map((place) => ({ ...place, digest, identity })),
+    );
+  });
+  return ofEach.flat();
+}
+
+/** Leaves out the bundles that nobody asked for by name and that would hide a `.sig` from cosign 3. */
+async function withoutHiding(
+  places: readonly Place[],
+  stores: LocatedStores,
+  id: ImageId,
+  world: World,
+): Promise<readonly Place[]> {
+  const kept: Place[] = [];
+  for (const place of places) {
+    const { plan, format } = place;
+    const isDefault = format === 'bundle' && !plan.explicitFormat;
+    if (!isDefault || !(await hidesAttachments(stores, id, plan.signer))) {
+      kept.push(place);
+      continue;
+    }
+    world.warn(
+      `no bundle is added to ${id.digest}: it would hide its .sig by somebody else from cosign 3 [store.hides-attachment]; --signature-format bundle adds one all the same`,
     );
   }
-  if (given.length > 0) return given;
-  if (request.image.transport === 'docker') return [request.image.reference];
-  throw new BullaError(
-    'usage.invalid',
-    `${formatImageName(request.image)} has no Docker reference to sign for`,
-    {
-      hint: 'say by --sign-identity what the signature speaks of',
-    },
-  );
+  return kept;
 }
 
-/** The digests to sign, the list's own last: it stands for its instances only once they are signed. */
-function targetsOf(manifest: Manifest, request: SignRequest, world: World): readonly Digest[] {
-  const parsed = parseManifest(manifest);
-  if (parsed.kind !== 'index') return [manifest.digest];
-  const instances = request.instances ?? { kind: 'all' };
-  switch (instances.kind) {
-    case 'system':
-      return [chooseInstance(parsed, request.platform ?? hostPlatform()).digest];
-    case 'platforms':
-      return instances.platforms.map((platform) => chooseInstance(parsed, platform).digest);
-    case 'index-only':
-      world.warn(
-        'only the list is signed: podman, skopeo and CRI-O judge instances and never check a list’s signature',
-      );
-      return [manifest.digest];
-    case 'all':
-      return [...new Set(parsed.manifests.map((each) => each.digest)), manifest.digest];
+type Made = {
+  readonly task: Task;
+  readonly signature: Signature | undefined;
+  readonly witnessed?: Witnessed;
+};
+
+/** So many at once: each waits for its log, which may be seconds. */
+const requestsAtOnce = 8;
+
+async function makeAll(tasks: readonly Task[], request: SignRequest, world: World): Promise<readonly Made[]> {
+  // keys that ask nobody are done at once, or ask one person; one after another is as fast, and kind to agents
+  const isAlone = tasks.every(
+    ({ plan }) => plan.witnesses.logs.length + plan.witnesses.timestamps.length === 0,
+  );
+  const made = await inParallel(tasks, isAlone ? 1 : requestsAtOnce, (task) => makeOne(task, request, world));
+  for (const { signature, task } of made) {
+    if (signature !== undefined) await request.made?.(signature, task.digest);
+  }
+  return made;
+}
+
+async function makeOne(task: Task, request: SignRequest, world: World): Promise<Made> {
+  const { digest, identity, format } = task;
+  const plan = request.dryRun === true ? withoutWitnesses(task.plan) : task.plan;
+  if (plan === undefined) return { task, signature: undefined };
+  const claim = {
+    manifestDigest: digest,
+    dockerReference: formatReference(identity),
+    timestamp: Math.floor(world.now().getTime() / 1000),
+    ...(request.annotations !== undefined && { annotations: request.annotations }),
+  };
+  return { task, ...(await makeSignature(format, plan, claim, world)) };
+}
+
+/** For a dry run: what a log or Fulcio sees is published. Undefined for a key that cannot sign without. */
+function withoutWitnesses(plan: SigningPlan): SigningPlan | undefined {
+  if ('certificates' in plan.signer) return undefined;
+  return { ...plan, witnesses: { logs: [], timestamps: [] } };
+}
+
+/** Manifest after manifest; the stores of one beside each other, each in order. */
+async function storeAll(
+  made: readonly Made[],
+  idOf: (digest: Digest) => ImageId,
+  request: SignRequest,
+): Promise<readonly MadeSignature[]> {
+  const isStored = request.dryRun !== true && request.upload !== false;
+  const results = new Map<Made, AddResult>();
+  for (const ofDigest of Map.groupBy(made, ({ task }) => task.digest).values()) {
+    const lanes = Map.groupBy(ofDigest, ({ task }) => task.store);
+    await Promise.all(
+      [...lanes].map(([store, lane]) => storeInTurn(lane, store, { idOf, isStored, results })),
+    );
+  }
+  return made.map((each) => receiptOf(each, results.get(each)));
+}
+
+async function storeInTurn(
+  lane: readonly Made[],
+  store: SignatureStore,
+  to: { idOf: (digest: Digest) => ImageId; isStored: boolean; results: Map<Made, AddResult> },
+): Promise<void> {
+  for (const each of lane) {
+    const { signature, task } = each;
+    if (!to.isStored || signature === undefined) continue;
+    to.results.set(each, await store.add(to.idOf(task.digest), signature));
   }
 }
 
-type Target = {
-  readonly digest: Digest;
-  readonly identity: Reference;
-  readonly signer: Signer;
-  readonly image: Image;
-  readonly store: SignatureStore;
-};
-
-async function signOne(target: Target, request: SignRequest, world: World): Promise<MadeSignature> {
-  const { digest, identity, signer, image, store } = target;
-  const dockerReference = formatReference(identity);
-  const timestamp = Math.floor(world.now().getTime() / 1000);
-  const signature = await makeSignature(signer, { manifestDigest: digest, dockerReference, timestamp });
-  const { format } = signature;
-  const made = { format, digest, identity: dockerReference, keyId: signer.keyId };
-  if (request.dryRun === true) return { ...made, location: store.description, added: false };
-  const { location, added } = await store.add(world.imageId(image, digest), signature);
-  return { ...made, location, added };
+function receiptOf({ task, signature, witnessed }: Made, stored: AddResult | undefined): MadeSignature {
+  const { digest, identity, plan, format, store } = task;
+  return {
+    format: signature?.format ?? format,
+    digest,
+    identity: formatReference(identity),
+    keyId: plan.signer.keyId,
+    location: stored?.location ?? store.description,
+    added: stored?.added ?? false,
+    ...witnessed,
+  };
 }

@@ -1,6 +1,8 @@
 /** What the verbs need of the world. Doors open one for a command or a server; tests open their own. */
 import type { Digest } from '../base/digest.ts';
+import { type HttpClient, openHttp } from '../io/http.ts';
 import type { Image } from '../images/image.ts';
+import { version } from '../base/version.ts';
 import { type SystemEnvironment, systemEnvironment } from '../registry/environment.ts';
 import { openRegistries, type Registries, type RegistriesOptions } from '../registry/registries.ts';
 import { type LocatedStores, locateStores } from '../stores/locate.ts';
@@ -22,6 +24,10 @@ export type WorldOptions = Omit<RegistriesOptions, 'environment'> & {
 export interface World extends AsyncDisposable {
   readonly environment: SystemEnvironment;
   readonly registries: Registries;
+  /** For services that are no registry: transparency logs, timestamp authorities, Fulcio. */
+  readonly http: HttpClient;
+  /** Ends everything that the world does, where there is one. */
+  readonly signal?: AbortSignal;
   readonly now: () => Date;
   readonly warn: (message: string) => void;
   /** registries.d, read once. @throws BullaError `registries-d.*` */
@@ -44,14 +50,32 @@ export function openWorld(options: WorldOptions = {}): World {
       ...(registriesDFolder !== undefined && { dir: registriesDFolder }),
     }));
   const warn = options.warn ?? (() => undefined);
+  const http = openServices(options, environment);
   return {
     environment,
     registries,
+    http,
+    ...(options.signal !== undefined && { signal: options.signal }),
     now: options.now ?? (() => new Date()),
     warn,
     registriesD,
     stores: (image) => locateStores(image, { registriesD, warn }),
     imageId: (image, digest) => ({ digest, reference: image.physical }),
-    [Symbol.asyncDispose]: () => registries[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      await http[Symbol.asyncDispose]();
+      await registries[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A client of its own: what registries' certs.d says is not for others. Opened when first used. */
+function openServices({ guard, signal }: WorldOptions, { env }: SystemEnvironment): HttpClient {
+  let client: HttpClient | undefined;
+  return {
+    request: (request) => {
+      client ??= openHttp({ userAgent: `bulla/${version}`, env, ...(guard !== undefined && { guard }) });
+      return client.request(signal === undefined ? request : { signal, ...request });
+    },
+    [Symbol.asyncDispose]: async () => client?.[Symbol.asyncDispose](),
   };
 }

@@ -25,6 +25,8 @@ export type TimestampInfo = {
   readonly imprint: { readonly algorithm: string; readonly digest: Uint8Array };
   /** Milliseconds since 1970. */
   readonly time: number;
+  /** The bytes of the request's number, where it had one. */
+  readonly nonce?: Uint8Array;
 };
 
 export type SignerInfo = {
@@ -112,11 +114,11 @@ function parseInfo(content: Uint8Array): TimestampInfo {
   reader.optional(tags.sequence);
   const ordering = reader.optional(tags.boolean);
   if (ordering !== undefined) booleanOf(ordering);
-  reader.optional(tags.integer);
+  const nonce = reader.optional(tags.integer)?.content;
   reader.optional(0xa0);
   refuseCritical(reader.optional(0xa1));
   reader.end();
-  return { imprint: { algorithm, digest }, time };
+  return { imprint: { algorithm, digest }, time, ...(nonce !== undefined && { nonce }) };
 }
 
 /** No extension of timestamps is known here, so none may be critical. */

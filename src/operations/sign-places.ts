@@ -1,0 +1,134 @@
+/** Where the signatures of a plan go. Asked before anything is signed, logged or written. */
+import { BullaError } from '../base/errors.ts';
+import { formatImageName } from '../base/image-name.ts';
+import { cosignAnnotations, signatureOf } from '../formats/cosign.ts';
+import type { Signature, UnreadableSignature } from '../formats/signature.ts';
+import type { Image } from '../images/image.ts';
+import type { Signer, SigstoreSigner } from '../keys/signer.ts';
+import { verifySigstoreSignature } from '../keys/sigstore/public-key.ts';
+import type { LocatedStores } from '../stores/locate.ts';
+import type { ImageId, SignatureStore } from '../stores/store.ts';
+import type { SigningFormat, SigningPlan } from './signing-plan.ts';
+import type { World } from './world.ts';
+
+/** One format of one key, and the store that takes it. */
+export type Place = {
+  readonly plan: SigningPlan;
+  readonly format: SigningFormat;
+  readonly store: SignatureStore;
+};
+
+/** A key of `--sign-by` and the like makes GPG signatures, the others sigstore's. */
+export function isSigstore(signer: Signer): signer is SigstoreSigner {
+  return signer.kind === 'sigstore';
+}
+
+/**
+ * A place for each format of each plan. A default format for which there can be no place is left out with a warning.
+ * @throws BullaError `store.attachments-off`, `store.unsupported`, `usage.*`
+ */
+export function placesOf(
+  plans: readonly SigningPlan[],
+  { image, stores }: { readonly image: Image; readonly stores: LocatedStores },
+  world: World,
+): readonly Place[] {
+  return plans.flatMap((plan) => {
+    const places = plan.formats.flatMap((format): readonly Place[] => {
+      checkFormat(plan, format);
+      if (!isPossible(plan, format, image, world)) return [];
+      return [{ plan, format, store: storeFor(plan, format, stores, world) }];
+    });
+    if (places.length > 0) return places;
+    throw new BullaError('usage.unsupported', `there is no format for what ${plan.signer.keyId} is to sign`, {
+      hint: 'name one by --signature-format',
+    });
+  });
+}
+
+function checkFormat({ signer }: SigningPlan, format: SigningFormat): void {
+  if (isSigstore(signer) === (format !== 'simple')) return;
+  throw new BullaError(
+    'usage.invalid',
+    isSigstore(signer)
+      ? 'a sigstore key makes no GPG signature (simple)'
+      : `a GPG key makes no sigstore signature (${format})`,
+  );
+}
+
+/** What cannot be kept, or would be no proof of anything. */
+function isPossible(plan: SigningPlan, format: SigningFormat, image: Image, world: World): boolean {
+  const why = whyNot(plan, format, image);
+  if (why === undefined) return true;
+  if (plan.explicitFormat) throw new BullaError('usage.unsupported', why);
+  world.warn(`${why}; none is made`);
+  return false;
+}
+
+function whyNot({ signer, witnesses }: SigningPlan, format: SigningFormat, image: Image): string | undefined {
+  if (format === 'bundle' && image.physical === undefined) {
+    return `${formatImageName(image.name)} has no place for a bundle, which only registries hold`;
+  }
+  const isKeyless = 'certificates' in signer;
+  const { logs, timestamps } = witnesses;
+  if (
+    format === 'cosign' &&
+    isKeyless &&
+    timestamps.length === 0 &&
+    !logs.some(({ version }) => version === 1)
+  ) {
+    return 'a .sig attachment has no place for an entry of a Rekor v2, and without one its certificate proves nothing';
+  }
+  return undefined;
+}
+
+/**
+ * podman's and skopeo's own flags write attachments only where registries.d turns them on; cosign knows no registries.d,
+ * and neither do its flags.
+ */
+function storeFor(
+  plan: SigningPlan,
+  format: SigningFormat,
+  stores: LocatedStores,
+  world: World,
+): SignatureStore {
+  const isCosignStyle = plan.explicitFormat || plan.formats.includes('bundle');
+  const isOff = stores.configuration?.useSigstoreAttachments === false;
+  if (format !== 'cosign' || stores.attachments === undefined || !isCosignStyle || !isOff) {
+    return stores.writerFor(format);
+  }
+  world.warn(
+    'registries.d turns sigstore attachments off here: podman, skopeo and CRI-O will not read the .sig',
+  );
+  return stores.attachments;
+}
+
+/**
+ * Whether a bundle would hide signatures: any bundle makes cosign 3 pass over an image's `.sig`, so the first one is not
+ * to be added beside somebody else's.
+ */
+export async function hidesAttachments(
+  stores: LocatedStores,
+  image: ImageId,
+  signer: Signer,
+): Promise<boolean> {
+  if (stores.attachments === undefined || !isSigstore(signer)) return false;
+  let isForeign = false;
+  for await (const { signature } of stores.attachments.list(image)) isForeign ||= !isBy(signer, signature);
+  if (!isForeign) return false;
+  for await (const { signature } of stores.writerFor('bundle').list(image)) {
+    if (signature.format === 'bundle') return false;
+  }
+  return true;
+}
+
+/** A keyless key is new each time: whose certificate an old signature has, it is not by this key. */
+function isBy({ publicKey }: SigstoreSigner, signature: Signature | UnreadableSignature): boolean {
+  if (signature.format !== 'cosign') return false;
+  try {
+    const isKeyless = signature.annotations[cosignAnnotations.certificate] !== undefined;
+    return !isKeyless && verifySigstoreSignature(publicKey, signature.payload, signatureOf(signature));
+  } catch (error) {
+    if (error instanceof BullaError) return false;
+    throw error;
+  }
+}

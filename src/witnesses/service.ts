@@ -1,0 +1,154 @@
+/**
+ * Asking a transparency log or a timestamp authority: one request, bounded in time and size, sent again only where
+ * the service says that it did nothing yet. What it answers is for the caller to check.
+ */
+import { printable, textOf, utf8 } from '../base/bytes.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { displayUrl, type HttpClient, type HttpRequest, type HttpResponse } from '../io/http.ts';
+import type { TrustedRoot } from '../keys/trusted-root/trusted-root.ts';
+import { type RetryClock, retrying, systemClock } from '../registry/retry.ts';
+
+/** How a service is reached, and by what its answers are checked. */
+export type ServiceOptions = {
+  readonly http: HttpClient;
+  /** An answer must verify by one of these before it is used. Without any it is checked only for being about what was sent. */
+  readonly roots?: readonly TrustedRoot[];
+  readonly signal?: AbortSignal;
+  /** For waiting when the service wants fewer requests. Default: the real one. */
+  readonly clock?: RetryClock;
+};
+
+/** The first part of the codes that its errors have. */
+export type ServiceKind = 'log' | 'timestamp';
+
+export type ServiceAnswer = {
+  readonly status: number;
+  readonly headers: HttpResponse['headers'];
+  /** At most `limits.logAnswerBytes`. */
+  readonly body: Uint8Array;
+};
+
+export type ServiceCall = Pick<HttpRequest, 'method' | 'headers' | 'body'> & {
+  readonly kind: ServiceKind;
+  readonly url: URL;
+  /** These statuses are given back; each other one but 200 and 201 is an error. */
+  readonly statuses?: readonly number[];
+};
+
+/** Rekor v2 answers when its next checkpoint is there, which takes it up to ten seconds by custom. */
+const deadlineMs = 60_000;
+const idleMs = 30_000;
+/** How often a service that wants fewer requests, or is not ready, is asked again. Each wait is a minute at most. */
+const retries = 2;
+
+/**
+ * Sends one request.
+ * @throws BullaError by the kind: `*.failed` (unreachable, silent, cut off, 5xx, a redirect), `*.refused` (4xx),
+ *   `*.rate-limited` (429 still after waiting), `*.answer-invalid` (too large); `io.offline`
+ */
+export async function callService(call: ServiceCall, options: ServiceOptions): Promise<ServiceAnswer> {
+  const { kind, url, statuses = [] } = call;
+  const { http, signal, clock = systemClock } = options;
+  const request: HttpRequest = {
+    method: call.method ?? 'POST',
+    url,
+    ...(call.headers !== undefined && { headers: call.headers }),
+    ...(call.body !== undefined && { body: call.body }),
+    maxBytes: limits.logAnswerBytes,
+    deadlineMs,
+    idleMs,
+    ...(signal !== undefined && { signal }),
+  };
+  try {
+    const retry = { times: retries, clock, ...(signal !== undefined && { signal }) };
+    const response = await retrying(retry, 'unprocessed', () => http.request(request));
+    const { status, headers } = response;
+    const body = await response.bytes();
+    if (status === 200 || status === 201 || statuses.includes(status)) return { status, headers, body };
+    throw unwanted(kind, url, status, body);
+  } catch (error) {
+    throw isBullaError(error) ? asServiceError(kind, url, error) : error;
+  }
+}
+
+/**
+ * The address of a service's method.
+ * @throws BullaError `usage.invalid`
+ */
+export function methodUrl(base: string, path: string): URL {
+  const url = URL.parse(base);
+  const isPlain = url !== null && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '';
+  if (!isPlain || url.username !== '' || url.password !== '') {
+    throw new BullaError('usage.invalid', `"${printable(base)}" is no URL of a service`, {
+      hint: 'write http:// or https://, without user name, password and query',
+    });
+  }
+  if (path !== '') url.pathname = `${url.pathname.replace(/\/+$/, '')}/${path}`;
+  return url;
+}
+
+/** A service's answer that is not what it must be: it is not used. */
+export function invalidAnswer(kind: ServiceKind, url: URL, why: string): BullaError {
+  return new BullaError(`${kind}.answer-invalid`, `the answer of ${displayUrl(url)} does not hold: ${why}`, {
+    hint: 'nothing was stored; is it the right service, and the trusted root the one that belongs to it?',
+  });
+}
+
+function unwanted(kind: ServiceKind, url: URL, status: number, body: Uint8Array): BullaError {
+  const where = displayUrl(url);
+  const said = saidIn(body);
+  const what = `${where} answered ${status}${said === '' ? '' : `: ${said}`}`;
+  if (status === 429) {
+    return new BullaError(`${kind}.rate-limited`, what, {
+      hint: 'it wants fewer requests; nothing was stored, sign again later',
+    });
+  }
+  if (status >= 300 && status < 400) {
+    return new BullaError(
+      `${kind}.failed`,
+      `${where} answered ${status}: what is signed follows no redirect`,
+      {
+        hint: 'name the service by its own URL',
+      },
+    );
+  }
+  if (status >= 400 && status < 500) {
+    return new BullaError(`${kind}.refused`, what, {
+      hint: 'nothing was stored; is that the right service, and does it take this kind of key?',
+    });
+  }
+  return new BullaError(`${kind}.failed`, what, failedHint);
+}
+
+const failedHint = { hint: 'nothing was stored; sign again when the service is back' };
+
+/** The words of an error: `message` of its JSON, or its text, if that is no web page. */
+function saidIn(body: Uint8Array): string {
+  const text = (textOf(body.subarray(0, 4096)) ?? '').trim();
+  if (text.startsWith('<')) return '';
+  try {
+    const value: unknown = JSON.parse(text);
+    const message = typeof value === 'object' && value !== null && 'message' in value ? value.message : '';
+    return typeof message === 'string' ? printable(message, 300) : '';
+  } catch {
+    return printable(text, 300);
+  }
+}
+
+function asServiceError(kind: ServiceKind, url: URL, error: BullaError): BullaError {
+  if (error.code === 'http.too-large') return invalidAnswer(kind, url, error.message);
+  if (!error.code.startsWith('http.')) return error;
+  return new BullaError(`${kind}.failed`, error.message, {
+    hint: error.hint ?? failedHint.hint,
+    cause: error,
+  });
+}
+
+/** JSON as a request's body. */
+export function jsonBody(value: unknown): Pick<ServiceCall, 'headers' | 'body'> {
+  return {
+    headers: { 'content-type': 'application/json', accept: 'application/json' },
+    body: utf8(JSON.stringify(value)),
+  };
+}
