@@ -19,12 +19,14 @@ export type DockerImage = Image & {
   /** Where it is read from. */
   readonly source: Source;
   readonly registry: Registry;
+  /** The registry's ping is under way, or answered: its stores may wait for it. */
+  readonly isAsked: boolean;
 };
 
 export type OpenOptions = {
   /** False: only where the reference itself says, as whoever signs or writes must. Default: true. */
   readonly mirrors?: boolean;
-  /** Signatures will be asked for: the ping that tells where they are goes out beside the manifest. */
+  /** GPG signatures will be asked for: the ping that tells where they are goes out beside the manifest. */
   readonly stores?: boolean;
 };
 
@@ -52,7 +54,7 @@ export async function openDockerImage(
       // failing, it is asked again where its answer is needed
       if (options.stores === true) registry.ping().catch(() => undefined);
       const top = await registry.manifest(source.reference.path, wantedOf(source.reference));
-      return imageAt(reference, source, registry, top);
+      return imageAt(reference, source, registry, top, options.stores === true);
     } catch (error) {
       failures.push(error);
     }
@@ -77,7 +79,13 @@ function combined(failures: readonly unknown[]): unknown {
   });
 }
 
-function imageAt(reference: Reference, source: Source, registry: Registry, top: Manifest): DockerImage {
+function imageAt(
+  reference: Reference,
+  source: Source,
+  registry: Registry,
+  top: Manifest,
+  isAsked: boolean,
+): DockerImage {
   const { path } = source.reference;
   const name: ImageName = { transport: 'docker', reference };
   return {
@@ -85,6 +93,7 @@ function imageAt(reference: Reference, source: Source, registry: Registry, top: 
     physical: source.reference,
     source,
     registry,
+    isAsked,
     manifest: async (digest?: Digest) =>
       digest === undefined || digest === top.digest ? top : registry.manifest(path, digest),
     blob: (descriptor: Descriptor) => registry.blob(path, descriptor),

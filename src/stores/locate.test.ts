@@ -85,7 +85,7 @@ test('stores go by the physical reference; registries.d is read for registries o
     http: {},
     ping: async () => ({ supportsSignatures: false }),
   };
-  const docker = imageOf({ transport: 'docker', reference }, { physical, registry });
+  const docker = imageOf({ transport: 'docker', reference }, { physical, registry, isAsked: true });
   const section = {
     file: 'a.yaml',
     scope: 'mirror.example.com',
@@ -98,10 +98,40 @@ test('stores go by the physical reference; registries.d is read for registries o
   const { readers } = await locateStores(docker, { registriesD });
   equal(readers[0]?.description, 'lookaside file:///mirror');
   const supporting = { ...registry, ping: async () => ({ supportsSignatures: true }) };
-  const extended = await locateStores(imageOf(docker.name, { physical, registry: supporting }), {
-    registriesD,
-  });
+  const extended = await locateStores(
+    imageOf(docker.name, { physical, registry: supporting, isAsked: true }),
+    {
+      registriesD,
+    },
+  );
   match(extended.writerFor('simple').description, /extension/);
+});
+
+test('a ping that nobody asked for is sent when GPG signatures are wanted, and not before', async () => {
+  let pings = 0;
+  const registry = {
+    domain: 'registry.example.com',
+    http: {},
+    ping: async () => {
+      pings += 1;
+      return { supportsSignatures: true };
+    },
+    getSignatureList: async () => utf8('{}'),
+  };
+  const docker = imageOf(
+    { transport: 'docker', reference },
+    { physical: reference, registry, isAsked: false },
+  );
+  const { readers, writerFor } = await locateStores(docker, { registriesD: async () => configuration({}) });
+  const [reader] = readers;
+  equal(reader?.description, 'GPG signatures of registry.example.com');
+  equal(pings, 0);
+  deepEqual(await listAll(reader, { reference, digest }), []);
+  deepEqual(await listAll(reader, { reference, digest }), []);
+  equal(pings, 1);
+  match(reader.description, /extension/);
+  equal(writerFor('bundle').description, 'bundles in registry.example.com');
+  equal(writerFor('attestation').description, 'attestations (.att) in registry.example.com');
 });
 
 test('dir: holds its own signatures, oci: none', async () => {

@@ -47,13 +47,19 @@ export type LocateOptions = {
 export async function locateStores(image: Image, options: LocateOptions): Promise<LocatedStores> {
   if (isInRegistry(image)) {
     const { registry } = image;
-    const [registriesD, ping] = await Promise.all([options.registriesD(), registry.ping()]);
+    const extension = async (): Promise<SignatureExtension | undefined> =>
+      (await registry.ping()).supportsSignatures ? registry : undefined;
+    // only GPG signatures hang on what the ping says: who did not ask for it may never want one
+    const [registriesD, known] = await Promise.all([
+      options.registriesD(),
+      image.isAsked ? extension() : undefined,
+    ]);
     return storesOf(image.physical, registriesD, {
       registry,
       http: () => registry.http,
       registryHost: registry.domain,
       ...(options.warn !== undefined && { warn: options.warn }),
-      ...(ping.supportsSignatures && { extension: registry }),
+      ...(image.isAsked ? known !== undefined && { extension: known } : { extension }),
     });
   }
   if (image.name.transport === 'dir') {
@@ -71,8 +77,8 @@ function isInRegistry(image: Image): image is DockerImage {
 export type StoreOptions = LookasideOptions & {
   /** Holds attachments and referrers. */
   readonly registry: ReferrerRegistry;
-  /** The registry's own signature extension, where its ping announced it. */
-  readonly extension?: SignatureExtension;
+  /** The registry's own signature extension, where its ping announced it; or how to find that out when it matters. */
+  readonly extension?: SignatureExtension | (() => Promise<SignatureExtension | undefined>);
 };
 
 /**
@@ -112,11 +118,33 @@ export function storesOf(
 }
 
 function simpleStores(
-  { read, write }: LookasideConfiguration,
+  configuration: LookasideConfiguration,
   options: StoreOptions,
 ): readonly [reader: SignatureStore, writer: SignatureStore] {
-  if (options.extension !== undefined) {
-    const store = openSignatureExtension(options.extension);
+  const { extension } = options;
+  if (typeof extension !== 'function') return knownStores(configuration, options, extension);
+  let opened: ReturnType<typeof knownStores> | undefined;
+  const open = async (): Promise<ReturnType<typeof knownStores>> =>
+    (opened ??= knownStores(configuration, options, await extension()));
+  const later = (index: 0 | 1): SignatureStore => ({
+    get description() {
+      return opened?.[index].description ?? `GPG signatures of ${options.registry.domain}`;
+    },
+    async *list(image) {
+      yield* (await open())[index].list(image);
+    },
+    add: async (image, signature) => (await open())[index].add(image, signature),
+  });
+  return [later(0), later(1)];
+}
+
+function knownStores(
+  { read, write }: LookasideConfiguration,
+  options: StoreOptions,
+  extension: SignatureExtension | undefined,
+): readonly [reader: SignatureStore, writer: SignatureStore] {
+  if (extension !== undefined) {
+    const store = openSignatureExtension(extension);
     return [store, store];
   }
   const reader = openLookaside(read, options);
