@@ -19,7 +19,10 @@ set -euo pipefail
 PREFIX=${PEERS_PREFIX:-$HOME/.cache/bulla-peers} UPDATE=0 KEEP=0
 # the Debian mirror that this host already uses
 MIRROR=$(apt-get indextargets --format '$(REPO_URI)' | sort -u | grep -m1 -E '/debian/?$' | sed 's:/*$::' || true)
-DEFAULT_TOOLS="skopeo podman cosign crane notation oras registry gpg umoci cosign2 skopeo-1.18"
+DEFAULT_TOOLS="skopeo podman cosign crane notation oras registry gpg umoci cosign2 skopeo-1.18 softhsm"
+# A PKCS#11 module is loaded into Node, whose C library is the host's: it comes from the host's own release.
+HOST_SUITE=$(. /etc/os-release && echo "${VERSION_CODENAME:-sid}")
+PKCS11JS=2.1.7
 # tool -> suite | packages | binaries (src[:name-in-PREFIX/bin])
 tool_def() {
   case $1 in
@@ -34,6 +37,7 @@ tool_def() {
     umoci)       echo "sid|umoci|usr/bin/umoci" ;;
     hyperfine)   echo "sid|hyperfine|usr/bin/hyperfine" ;;
     cosign2)     echo "trixie|cosign|usr/bin/cosign:cosign2" ;;
+    softhsm)     echo "$HOST_SUITE|softhsm2 opensc|usr/bin/softhsm2-util usr/bin/pkcs11-tool" ;;
     skopeo-1.18) echo "trixie|skopeo|usr/bin/skopeo:skopeo-1.18" ;;
     *) return 1 ;;
   esac
@@ -140,7 +144,9 @@ adopt() { # suite path
   [ "$(head -c4 "$f" | tail -c3)" = ELF ] || return 0
   "$ld" --library-path "$lp" "$root/usr/bin/patchelf" --print-interpreter "$f" >"$PREFIX/.interp" 2>/dev/null || return 0 # static
   [ "$(cat "$PREFIX/.interp")" = "$ld" ] && return 0
-  "$ld" --library-path "$lp" "$root/usr/bin/patchelf" --no-sort --set-interpreter "$ld" --force-rpath --set-rpath "$lp:$lp/systemd" \
+  local sort=--no-sort # which the patchelf of Debian 12 does not know and, older than 0.18, does not need
+  "$ld" --library-path "$lp" "$root/usr/bin/patchelf" --help 2>&1 | grep -q -- "$sort" || sort=
+  "$ld" --library-path "$lp" "$root/usr/bin/patchelf" $sort --set-interpreter "$ld" --force-rpath --set-rpath "$lp:$lp/systemd" \
     --output "$f.adopted" "$f"
   chmod --reference="$f" "$f.adopted"; mv "$f.adopted" "$f"
 }
@@ -158,6 +164,21 @@ link_bin() { # suite src name
         echo "exec $f \"\$@\""; } >"$out"; chmod 755 "$out" ;;
     *) ln -s "$f" "$out" ;;
   esac
+}
+
+# The module itself (DIR/lib/libsofthsm2.so, for COSIGN_PKCS11_MODULE_PATH) finds its libraries in its own tree. pkcs11js, the
+# native addon that Bulla reaches devices by, is compiled here, once, and found by NODE_PATH=DIR/node_modules.
+adopt_softhsm() { # suite
+  local root=$PREFIX/$1 module lp
+  module=$(readlink -f "$root/usr/lib/softhsm/libsofthsm2.so") lp=$root/usr/lib/$TRIPLET
+  "$root/$LDSO" --library-path "$lp" "$root/usr/bin/patchelf" --force-rpath --set-rpath "$lp" --output "$module.adopted" "$module"
+  mv "$module.adopted" "$module"
+  mkdir -p "$PREFIX/lib"; ln -sfn "$module" "$PREFIX/lib/libsofthsm2.so"
+  [ "$(cat "$PREFIX/.stamps/pkcs11js" 2>/dev/null)" = "$PKCS11JS" ] && [ -e "$PREFIX/node_modules/pkcs11js/build/Release/pkcs11.node" ] && return 0
+  npm install --prefix "$PREFIX" --no-save --no-audit --no-fund --loglevel error --ignore-scripts "pkcs11js@$PKCS11JS" &&
+    (cd "$PREFIX/node_modules/pkcs11js" && npm run --silent build >"$PREFIX/.pkcs11js.log" 2>&1) ||
+    { tail -5 "$PREFIX/.pkcs11js.log" >&2; return 1; }
+  echo "$PKCS11JS" >"$PREFIX/.stamps/pkcs11js"
 }
 
 write_conf() { # suite suffix
@@ -191,18 +212,20 @@ gone_from() { # suite pkg...
   for p in "$@"; do apt-cache "${o[@]}" show --no-all-versions "$p" >/dev/null 2>&1 || echo "$p"; done
 }
 
-need_sid=() need_trixie=()
+declare -A need=()
 for t in "${TOOLS[@]}"; do
   IFS='|' read -r suite pkgs bins <<<"$(tool_def "$t")"
   done=1; [ -e "$PREFIX/.stamps/tool.$t" ] && [ $UPDATE = 0 ] || done=0
   for b in $bins; do n=${b##*:}; [ "$n" = "$b" ] && n=${b##*/}; [ -e "$PREFIX/bin/$n" ] || done=0; done
   [ $done = 1 ] && continue
-  if [ "$suite" = sid ]; then need_sid+=($pkgs); else need_trixie+=($pkgs); fi
+  need[$suite]="${need[$suite]:-} $pkgs"
 done
 rm -f "$PREFIX/.gone"
 pids=()
-if [ ${#need_sid[@]} -gt 0 ]; then sync_suite sid "${need_sid[@]}" patchelf libc6 & pids+=($!); fi
-if [ ${#need_trixie[@]} -gt 0 ]; then sync_suite trixie "${need_trixie[@]}" patchelf libc6 & pids+=($!); fi
+for suite in "${!need[@]}"; do
+  # shellcheck disable=SC2086 -- a list of words
+  sync_suite "$suite" ${need[$suite]} patchelf libc6 & pids+=($!)
+done
 for p in ${pids[@]+"${pids[@]}"}; do wait "$p"; done
 
 write_conf sid ""; write_conf trixie -trixie
@@ -230,6 +253,7 @@ for t in "${TOOLS[@]}"; do
     adopt "$suite" "$src"
     if [ "$suite" = trixie ]; then link_bin "$suite" "$src" "$name" -trixie; else link_bin "$suite" "$src" "$name"; fi
   done
+  if [ "$t" = softhsm ]; then adopt_softhsm "$suite" || { echo "npm pkcs11js $PKCS11JS (of $t)" >>"$PREFIX/.gone"; continue; }; fi
   # GnuPG: tell gpgconf where it lives now, else it starts /usr/bin/gpg-agent of the host
   if [ -x "$PREFIX/sid/usr/bin/gpgconf" ]; then
     printf 'rootdir = %s/sid/usr\nsysconfdir = /etc/gnupg\n' "$PREFIX" >"$PREFIX/sid/usr/bin/gpgconf.ctl"

@@ -27,3 +27,15 @@ export const https = (): typeof import('node:https') => process.getBuiltinModule
 export const zlib = (): typeof import('node:zlib') => process.getBuiltinModule('node:zlib');
 export const childProcess = (): typeof import('node:child_process') =>
   process.getBuiltinModule('node:child_process');
+
+/**
+ * A package that Bulla does not bring along, found beside the program that runs, above it, or by NODE_PATH; it throws as
+ * `require` does. CommonJS, as native addons are.
+ */
+export const requireOptional = (name: string): unknown => {
+  const { realpathSync } = process.getBuiltinModule('node:fs');
+  const program = process.argv[1];
+  // a link in a folder of programs is followed: the packages are where it leads
+  const from = program === undefined ? `${process.cwd()}/program` : realpathSync(program);
+  return process.getBuiltinModule('node:module').createRequire(from)(name);
+};

@@ -14,6 +14,8 @@ export type ProcessOptions = {
   readonly timeoutMs: number;
   /** The most that standard output and error may each hold. */
   readonly maxBytes: number;
+  /** Leaves standard error to the child: what it prints is for the person who waits. `stderr` is then empty. */
+  readonly ownStderr?: boolean;
   /** The child's working directory; default: this process's own. */
   readonly cwd?: string;
 };
@@ -65,7 +67,7 @@ export async function runProcess(
 function start(command: string, args: readonly string[], options: ProcessOptions): ChildProcess {
   const extra = options.extraInput === undefined ? [] : (['pipe'] as const);
   return childProcess().spawn(command, args, {
-    stdio: ['pipe', 'pipe', 'pipe', ...extra],
+    stdio: ['pipe', 'pipe', options.ownStderr === true ? 'inherit' : 'pipe', ...extra],
     env: options.env ?? process.env,
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   });
