@@ -110,6 +110,7 @@ const exitCodes = {
   'signature.certificate-missing': 1,
   'signature.certificate-invalid': 1,
   'signature.wrong-signer': 1,
+  'signature.outside-window': 1,
   'signature.timestamp-invalid': 1,
   'signature.sct-missing': 1,
   'signature.sct-invalid': 1,

@@ -90,17 +90,12 @@ class Reader {
   }
 
   #scalar(value: unknown, source: string, offset: number): JsonValue {
-    switch (typeof value) {
-      case 'string':
-        if (!value.isWellFormed()) this.#refuse(offset, 'half a surrogate pair');
-        return { kind: 'string', offset, value };
-      case 'number':
-      case 'bigint':
-        return { kind: 'number', offset, text: source };
-      case 'boolean':
-        return { kind: 'boolean', offset, value };
-      default:
-        return { kind: 'null', offset };
+    if (typeof value === 'string') {
+      if (!value.isWellFormed()) this.#refuse(offset, 'half a surrogate pair');
+      return { kind: 'string', offset, value };
     }
+    if (typeof value === 'number') return { kind: 'number', offset, text: source };
+    if (typeof value === 'boolean') return { kind: 'boolean', offset, value };
+    return { kind: 'null', offset };
   }
 }

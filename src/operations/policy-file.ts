@@ -1,11 +1,15 @@
-/** Which policy.json counts: containers/image's search path, and no fallback at its end. */
-import { join } from 'node:path';
+/**
+ * Which policy counts: the one that is named, a policy.json or a trust.yaml; else the policy.json of containers/image's search
+ * path, and no fallback at its end.
+ */
+import { dirname, join, resolve } from 'node:path';
 
 import { textOf } from '../base/bytes.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { exists, readBoundedFile } from '../io/files.ts';
 import { configHome, type SystemEnvironment, variable } from '../registry/environment.ts';
+import { parsePolicy, type Policy } from '../trust/policy.ts';
 
 /**
  * Finds the policy file: `$CONTAINERS_POLICY_JSON`, then the first that exists of
@@ -39,4 +43,22 @@ export async function readPolicyText(path: string): Promise<string> {
     throw new BullaError('policy.not-found', error.message, { cause: error });
   }
   throw new BullaError('policy.malformed', `${path} is not UTF-8 text`);
+}
+
+/**
+ * Reads and parses the policy: `file`, else the one that `$BULLA_POLICY` names, else the one that findPolicy finds. Only what is
+ * named may be a trust.yaml, told by its first line; what a search finds is a policy.json.
+ * @throws BullaError `policy.not-found`, `policy.malformed`, `io.*`
+ */
+export async function loadPolicy(file: string | undefined, environment: SystemEnvironment): Promise<Policy> {
+  const named = file ?? variable(environment, 'BULLA_POLICY');
+  const path = named ?? (await findPolicy(environment));
+  const text = await readPolicyText(path);
+  if (!/^[^{]*apiVersion[ \t]*:/.test(text)) return parsePolicy(text, path);
+  const { isTrustYaml, parseTrustYaml } = await import('../trust/trust-yaml.ts');
+  if (!isTrustYaml(text)) return parsePolicy(text, path);
+  if (named !== undefined) return parseTrustYaml(text, path, (each) => resolve(dirname(path), each));
+  throw new BullaError('policy.malformed', `${path} is a trust.yaml, where a policy.json is searched`, {
+    hint: `name it: --policy ${path}, or BULLA_POLICY`,
+  });
 }

@@ -2,13 +2,12 @@
 import type { SystemEnvironment } from '../registry/environment.ts';
 import { keyPathsOf } from '../trust/lint-keys.ts';
 import { lintPolicy } from '../trust/lint.ts';
-import { parsePolicy } from '../trust/policy.ts';
 import type { Warning } from '../trust/warning.ts';
-import { findPolicy, readPolicyText } from './policy-file.ts';
+import { loadPolicy } from './policy-file.ts';
 import { readKeyFiles } from './trust-keys.ts';
 
 export type CheckTrustRequest = {
-  /** Default: the policy that the search path finds. */
+  /** Default: the one that $BULLA_POLICY names, or that the search path finds. */
   readonly file?: string;
   readonly environment: SystemEnvironment;
   readonly now: Date;
@@ -21,8 +20,7 @@ export type CheckedTrust = { readonly file: string; readonly warnings: readonly 
  * @throws BullaError `policy.malformed`, `policy.not-found`, `io.*`
  */
 export async function checkTrust({ file, environment, now }: CheckTrustRequest): Promise<CheckedTrust> {
-  const path = file ?? (await findPolicy(environment));
-  const policy = parsePolicy(await readPolicyText(path), path);
+  const policy = await loadPolicy(file, environment);
   const keys = await readKeyFiles(keyPathsOf(policy));
-  return { file: path, warnings: lintPolicy(policy, keys, now) };
+  return { file: policy.file, warnings: lintPolicy(policy, keys, now) };
 }

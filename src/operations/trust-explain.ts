@@ -6,10 +6,10 @@ import type { SystemEnvironment } from '../registry/environment.ts';
 import { describeOrigin, lookupLookaside } from '../stores/lookup-lookaside.ts';
 import { readRegistriesD } from '../stores/registries-d.ts';
 import { keyPathsOf, type KeyFiles } from '../trust/lint-keys.ts';
-import { parsePolicy, type Policy, whereIs } from '../trust/policy.ts';
+import { type Policy, whereIs } from '../trust/policy.ts';
 import type { Requirement, SignedIdentity } from '../trust/requirement.ts';
 import { listCandidates, type ScopeName, selectRequirements } from '../trust/scopes.ts';
-import { findPolicy, readPolicyText } from './policy-file.ts';
+import { loadPolicy } from './policy-file.ts';
 import { scopeSubjectOf } from './subject.ts';
 import { certificatesOf, readKeyFiles } from './trust-keys.ts';
 
@@ -60,8 +60,7 @@ export type TrustExplanation = {
  */
 export async function explainTrust(request: ExplainTrustRequest): Promise<TrustExplanation> {
   const { image, environment, now } = request;
-  const file = request.file ?? (await findPolicy(environment));
-  const policy = parsePolicy(await readPolicyText(file), file);
+  const policy = await loadPolicy(request.file, environment);
   const subject = await scopeSubjectOf(image, request.as);
   const { scope, requirements } = selectRequirements(policy, subject);
   const keys = await readKeyFiles(keyPathsOf(policy));
@@ -75,7 +74,7 @@ export async function explainTrust(request: ExplainTrustRequest): Promise<TrustE
   const fallback = { transport: '', name: '', found: true };
   return {
     image: formatImageName(image),
-    file,
+    file: policy.file,
     candidates: [...candidates, { ...fallback, applies: isChosen(fallback) }],
     scope,
     requirements: requirements.map((requirement) => explain(requirement, policy, keys, now)),

@@ -5,9 +5,9 @@ import type { SystemEnvironment } from '../registry/environment.ts';
 import { lookasideScopes } from '../stores/lookup-lookaside.ts';
 import { readRegistriesD, type RegistriesD } from '../stores/registries-d.ts';
 import { keyPathsOf, type KeyFiles } from '../trust/lint-keys.ts';
-import { parsePolicy, type Policy } from '../trust/policy.ts';
+import type { Policy } from '../trust/policy.ts';
 import type { Requirement, SignedBy } from '../trust/requirement.ts';
-import { findPolicy, readPolicyText } from './policy-file.ts';
+import { loadPolicy } from './policy-file.ts';
 import { certificatesOf, readKeyFiles } from './trust-keys.ts';
 
 export type ShowTrustRequest = {
@@ -47,9 +47,8 @@ export type TrustShown = {
  */
 export async function showTrust(request: ShowTrustRequest): Promise<TrustShown> {
   const { environment, registriesD } = request;
-  const file = request.file ?? (await findPolicy(environment));
-  const text = await readPolicyText(file);
-  const policy = parsePolicy(text, file);
+  const policy = await loadPolicy(request.file, environment);
+  const { file, text } = policy;
   const [keys, stores] = await Promise.all([
     readKeyFiles(keyPathsOf(policy)),
     readRegistriesD({
@@ -95,6 +94,7 @@ const typeNames: Readonly<Record<Requirement['type'], string>> = {
   insecureAcceptAnything: 'accept',
   reject: 'reject',
   signedBy: 'signed',
+  signed: 'signed',
   sigstoreSigned: 'sigstoreSigned',
   signedBaseLayer: 'signedBaseLayer',
 };

@@ -1,44 +1,30 @@
 /**
- * The decision (containers-policy.json.5): the scope's requirements must all accept; a signature
- * requirement accepts if any one signature of the image satisfies it.
+ * The decision (containers-policy.json.5, docs/formats/trust-yaml.md): the scope's requirements must all accept; one of
+ * policy.json's accepts if any one signature of the image satisfies it.
  *
- * All signatures are read before the verdict, and none where no requirement wants any. A verdict
- * is returned; what makes a decision impossible (a store that cannot be read, a key file that is
- * not there) is thrown.
+ * A verdict is returned; what makes a decision impossible (a store that cannot be read, a key file that is not there) is thrown.
  */
-import { keyringOf } from './keyrings.ts';
-import type { KeyReader } from './material.ts';
+import { judgingOf } from './judging.ts';
 import { type Policy, whereIs } from './policy.ts';
-import type { Requirement, SignedBy, SigstoreSigned } from './requirement.ts';
+import { type Replay, replay } from './replay.ts';
+import type { Requirement } from './requirement.ts';
 import { selectRequirements } from './scopes.ts';
+import type { EvaluateContext, SignatureJudging } from './signature-judging.ts';
 import { refuseUnreadable } from './signatures.ts';
-import { concludeSignedBy, judgeSignature, ofAnotherKind } from './signed-by.ts';
-import { signersOf } from './sigstore-material.ts';
-import { concludeSigstoreSigned, isCandidate, judgeAttachment, noCandidate } from './sigstore-signed.ts';
-import type { RequirementVerdict, StoredLike, Subject, Verdict } from './verdict.ts';
+import type { RequirementVerdict, SignatureVerdict, StoredLike, Subject, Verdict } from './verdict.ts';
 
 export { evaluateKeys } from './given-keys.ts';
+export type { EvaluateContext } from './signature-judging.ts';
 export type { Subject, Verdict } from './verdict.ts';
 
-export type EvaluateContext = {
-  /** Keys and signatures are judged as of this moment. */
-  readonly now: Date;
-  /**
-   * Reads a key file that the policy names. Hand in the same function for all images of a command:
-   * keyrings are read and parsed once for each such function and requirement.
-   */
-  readonly keyring: KeyReader;
-  /** Refuse what the policy accepts without asking for a signature (skopeo's --require-signed). */
-  readonly requireSigned?: boolean;
-};
-
 /**
- * Judges an image by a policy.
+ * Judges an image by a policy. By a policy.json all signatures are read before the verdict, and none where no requirement
+ * wants any, as containers/image does; by a trust.yaml reading ends where a requirement is decided.
  * @throws BullaError `trust.key-unavailable`, and whatever `subject.signatures` throws
  */
 export async function evaluate(policy: Policy, subject: Subject, context: EvaluateContext): Promise<Verdict> {
   const { scope, requirements } = selectRequirements(policy, subject);
-  const signatures = readOnce(subject);
+  await using signatures = replay(() => subject.signatures());
   const verdicts: RequirementVerdict[] = [];
   for (const requirement of requirements) {
     const verdict = await judge(requirement, { policy, subject, context, signatures });
@@ -51,83 +37,85 @@ export async function evaluate(policy: Policy, subject: Subject, context: Evalua
   return { accepted, scope, requirements: verdicts };
 }
 
-type Judging = {
+/** One image under one policy. */
+type Case = {
   readonly policy: Policy;
   readonly subject: Subject;
   readonly context: EvaluateContext;
-  readonly signatures: () => Promise<readonly StoredLike[]>;
+  readonly signatures: Replay<StoredLike>;
 };
 
-async function judge(requirement: Requirement, judging: Judging): Promise<RequirementVerdict> {
+async function judge(requirement: Requirement, image: Case): Promise<RequirementVerdict> {
   const { type } = requirement;
   // only a refusal pays for finding its line in the text
-  const place = (): string => whereIs(judging.policy, requirement.source);
+  const refused = (what: string): RequirementVerdict => {
+    const message = `${what} (${whereIs(image.policy, requirement.source)})`;
+    return { type, accepted: false, code: 'trust.rejected', message, signatures: [] };
+  };
   switch (requirement.type) {
     case 'insecureAcceptAnything':
       return { type, accepted: true, signatures: [] };
     case 'reject':
-      return refused(type, 'trust.rejected', `the policy rejects it (${place()})`);
+      return refused('the policy rejects it');
     case 'signedBaseLayer':
-      return refused(
-        type,
-        'trust.rejected',
-        `signedBaseLayer accepts nothing, here as in podman (${place()})`,
-      );
-    case 'sigstoreSigned':
-      return judgeSigstoreSigned(requirement, judging);
+      return refused('signedBaseLayer accepts nothing, here as in podman');
     case 'signedBy':
-      return judgeSignedBy(requirement, judging, place);
+    case 'sigstoreSigned':
+    case 'signed': {
+      const judging = judgingOf(requirement, image.policy, image.subject, image.context);
+      return image.policy.dialect === 'trust.yaml'
+        ? judgeUntilDecided(judging, image)
+        : judgeAll(judging, image);
+    }
   }
 }
 
-async function judgeSignedBy(
-  requirement: SignedBy,
-  { policy, subject, context, signatures }: Judging,
-  place: () => string,
-): Promise<RequirementVerdict> {
-  const all = await signatures();
-  const unreadable = refuseUnreadable(requirement.type, all);
+/**
+ * As containers/image: the first thing that is no signature decides, so nothing after it is read (a web server that answers
+ * every name with its sign-in page would be asked 128 times).
+ */
+async function judgeAll(judging: SignatureJudging, { signatures }: Case): Promise<RequirementVerdict> {
+  const all: StoredLike[] = [];
+  for await (const stored of signatures.all()) {
+    all.push(stored);
+    if (stored.signature.format === 'unreadable') break;
+  }
+  const unreadable = refuseUnreadable(judging.type, all);
   if (unreadable !== undefined) return unreadable;
-  // without a signature there is nothing to judge, and the keys are not looked at (as containers/image)
-  if (!all.some(({ signature }) => signature.format === 'simple')) {
-    return concludeSignedBy(all.map(ofAnotherKind));
-  }
-  if (requirement.keyType !== 'GPGKeys') {
-    const why = `the key type ${requirement.keyType} accepts nothing, here as in podman: write GPGKeys (${place()})`;
-    return refused(requirement.type, 'trust.not-accepted', why);
-  }
-  const keyring = await keyringOf(policy, requirement, context.keyring);
-  const rule = { keyring, identity: requirement.signedIdentity, now: context.now };
-  return concludeSignedBy(all.map((stored) => judgeSignature(stored, rule, subject)));
+  // without a signature there is nothing to judge, and the keys are not looked at
+  if (!all.some(judging.isCandidate)) return judging.conclude(all, all.map(judging.passOver));
+  const impossible = judging.impossible?.();
+  if (impossible !== undefined) return impossible;
+  const verdicts: SignatureVerdict[] = [];
+  for (const stored of all) verdicts.push(await judgeOne(judging, stored));
+  return judging.conclude(all, verdicts);
 }
 
-async function judgeSigstoreSigned(
-  requirement: SigstoreSigned,
-  { policy, subject, context, signatures }: Judging,
+/** trust.yaml: what is no signature is one that does not count. */
+async function judgeUntilDecided(
+  judging: SignatureJudging,
+  { signatures }: Case,
 ): Promise<RequirementVerdict> {
-  const all = await signatures();
-  const unreadable = refuseUnreadable(requirement.type, all);
-  if (unreadable !== undefined) return unreadable;
-  // as above: without a candidate the keys are not looked at
-  if (!all.some(isCandidate)) return concludeSigstoreSigned(all, all.map(noCandidate));
-  const signers = await signersOf(policy, requirement, context.keyring);
-  const rule = { signers, identity: () => requirement.signedIdentity, now: context.now };
-  return concludeSigstoreSigned(
-    all,
-    all.map((stored) => judgeAttachment(stored, rule, subject)),
-  );
+  const [all, verdicts]: [StoredLike[], SignatureVerdict[]] = [[], []];
+  for await (const stored of signatures.all()) {
+    const isCandidate = judging.isCandidate(stored);
+    const impossible = isCandidate ? judging.impossible?.() : undefined;
+    if (impossible !== undefined) return impossible;
+    all.push(stored);
+    verdicts.push(await judgeOne(judging, stored));
+    if (judging.isDecided(verdicts)) break;
+  }
+  return judging.conclude(all, verdicts);
 }
 
-function refused(
-  type: string,
-  code: 'trust.rejected' | 'trust.not-accepted',
-  message: string,
-): RequirementVerdict {
-  return { type, accepted: false, code, message, signatures: [] };
+async function judgeOne(judging: SignatureJudging, stored: StoredLike): Promise<SignatureVerdict> {
+  if (!judging.isCandidate(stored)) return judging.passOver(stored);
+  const judgeBy = await judging.load(stored.signature.format);
+  return judgeBy(stored);
 }
 
 function wantsSignature({ type }: Requirement): boolean {
-  return type === 'signedBy' || type === 'sigstoreSigned';
+  return type === 'signedBy' || type === 'sigstoreSigned' || type === 'signed';
 }
 
 const unsignedScope: RequirementVerdict = {
@@ -137,22 +125,3 @@ const unsignedScope: RequirementVerdict = {
   message: 'a signature is demanded (--require-signed), but the policy asks for none in this scope',
   signatures: [],
 };
-
-/** Reads the signatures when first asked for, and keeps them for the next requirement. */
-function readOnce(subject: Subject): () => Promise<readonly StoredLike[]> {
-  let read: Promise<readonly StoredLike[]> | undefined;
-  return () => (read ??= readToUnreadable(subject));
-}
-
-/**
- * The first thing that is no signature decides, so nothing after it is read (as containers/image):
- * a web server that answers every name with its sign-in page would be asked 128 times.
- */
-async function readToUnreadable(subject: Subject): Promise<readonly StoredLike[]> {
-  const found: StoredLike[] = [];
-  for await (const stored of subject.signatures()) {
-    found.push(stored);
-    if (stored.signature.format === 'unreadable') break;
-  }
-  return found;
-}

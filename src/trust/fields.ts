@@ -9,8 +9,8 @@ import { BullaError } from '../base/errors.ts';
 import { type JsonObject, type JsonValue, positionOf } from '../base/json.ts';
 import type { Source } from './requirement.ts';
 
-/** A policy's text and what to call it in errors. */
-export type PolicyText = { readonly text: string; readonly file: string };
+/** A policy's text and what to call it in errors; `dialect` where it is no policy.json. */
+export type PolicyText = { readonly text: string; readonly file: string; readonly dialect?: 'trust.yaml' };
 
 /** A value with its place in the policy. */
 export type Node = { readonly policy: PolicyText; readonly path: string; readonly value: JsonValue };

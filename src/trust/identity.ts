@@ -79,7 +79,7 @@ type Remap = Extract<SignedIdentity, { type: 'remapIdentity' }>;
 function matchRemapped(claimed: Reference, intended: Reference, rule: Remap): Match {
   const repository = repositoryOf(intended);
   if (repository !== rule.prefix && !repository.startsWith(`${rule.prefix}/`)) {
-    return matchDefault(claimed, intended);
+    return matchRemappedName(claimed, intended, rule);
   }
   const text = `${rule.signedPrefix}${formatReference(intended).slice(rule.prefix.length)}`;
   const wanted = tryParseReference(text);
@@ -89,9 +89,14 @@ function matchRemapped(claimed: Reference, intended: Reference, rule: Remap): Ma
       `remapIdentity turns ${repository} into "${printable(text)}", which is no complete reference`,
     );
   }
-  const match = matchDefault(claimed, wanted);
+  const match = matchRemappedName(claimed, wanted, rule);
   if (match.ok) return match;
   return refuse(`${match.message} (${formatReference(intended)} by remapIdentity)`);
+}
+
+function matchRemappedName(claimed: Reference, wanted: Reference, { match }: Remap): Match {
+  if (match === 'matchExact') return matchExact(claimed, wanted);
+  return match === 'matchRepository' ? matchRepository(claimed, wanted) : matchDefault(claimed, wanted);
 }
 
 function same(a: Reference, b: Reference): boolean {

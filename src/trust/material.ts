@@ -42,7 +42,13 @@ export async function readMaterial(material: Material, read: KeyReader): Promise
 function unavailable(policy: PolicyText, source: Source, error: unknown): unknown {
   if (!(error instanceof BullaError)) return error;
   return new BullaError('trust.key-unavailable', `${whereIs(policy, source)}: ${error.message}`, {
-    hint: error.hint ?? 'key paths of a policy.json are relative to the working directory',
+    hint: error.hint ?? whereFrom(policy),
     cause: error,
   });
+}
+
+function whereFrom({ dialect }: PolicyText): string {
+  return dialect === undefined
+    ? 'key paths of a policy.json are relative to the working directory'
+    : 'paths of a trust.yaml are relative to its folder';
 }

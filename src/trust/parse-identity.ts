@@ -2,7 +2,7 @@
 import { printable } from '../base/bytes.ts';
 import { isNameOnly, tryParseReference } from '../base/reference.ts';
 import { type Fields, malformed, type Node, readFields, readText } from './fields.ts';
-import { identityTypes, type SignedIdentity } from './requirement.ts';
+import { identityTypes, type RemappedMatch, remappedMatches, type SignedIdentity } from './requirement.ts';
 
 const fieldsOf: Readonly<Record<SignedIdentity['type'], readonly string[]>> = {
   matchExact: [],
@@ -16,7 +16,8 @@ const fieldsOf: Readonly<Record<SignedIdentity['type'], readonly string[]>> = {
 /** Parses a signedIdentity. @throws BullaError `policy.malformed` */
 export function parseIdentity(node: Node): SignedIdentity {
   const type = typeOf(node, identityTypes, 'identity type');
-  const fields = readExactly(node, ['type', ...fieldsOf[type]]);
+  const match = type === 'remapIdentity' && node.policy.dialect === 'trust.yaml' ? matchOf(node) : undefined;
+  const fields = readExactly(node, ['type', ...fieldsOf[type], ...(match === undefined ? [] : ['match'])]);
   switch (type) {
     case 'matchExact':
     case 'matchRepoDigestOrExact':
@@ -31,8 +32,20 @@ export function parseIdentity(node: Node): SignedIdentity {
         type,
         prefix: remapPrefix(fields, 'prefix'),
         signedPrefix: remapPrefix(fields, 'signedPrefix'),
+        ...(match !== undefined && { match }),
       };
   }
+}
+
+/** How trust.yaml wants a remapped name compared, where it says so. */
+function matchOf(node: Node): RemappedMatch | undefined {
+  const value =
+    node.value.kind === 'object' ? node.value.members.find(({ key }) => key === 'match')?.value : undefined;
+  if (value === undefined) return undefined;
+  const found = value.kind === 'string' ? remappedMatches.find((each) => each === value.value) : undefined;
+  if (found !== undefined) return found;
+  const path = `${node.path}.match`;
+  throw malformed({ ...node, path, value }, `expected one of ${remappedMatches.join(', ')}`);
 }
 
 /** Reads the `type` of an object that may be anything yet. */

@@ -24,15 +24,22 @@ import {
   type SignedIdentity,
 } from './requirement.ts';
 
+/** Parses one requirement. @throws BullaError `policy.malformed` */
+export type ParseRequirement = (node: Node) => Requirement;
+
 /** Parses a list of requirements, which must not be empty. @throws BullaError `policy.malformed` */
-export function parseRequirements(node: Node): readonly Requirement[] {
+export function parseRequirements(
+  node: Node,
+  parse: ParseRequirement = parseRequirement,
+): readonly Requirement[] {
   const items = node.value.kind === 'null' ? [] : readItems(node, 'requirements');
-  if (items.length > 0) return items.map(parseRequirement);
+  if (items.length > 0) return items.map((item) => parse(item));
   const hint = 'write [{"type": "reject"}] to refuse everything';
   throw malformed(node, 'a list of requirements must not be empty', hint);
 }
 
-function parseRequirement(node: Node): Requirement {
+/** Parses a requirement of policy.json. @throws BullaError `policy.malformed` */
+export function parseRequirement(node: Node): Requirement {
   const type = typeOf(node, requirementTypes, 'requirement type');
   const source = sourceOf(node);
   switch (type) {

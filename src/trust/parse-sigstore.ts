@@ -112,7 +112,7 @@ function atMostOne(fields: Fields, materials: readonly Material[]): Material | u
  * What the given keys hold. A path that is empty or null and data that are null count as absent;
  * a list (`…s`) that is there must not be empty.
  */
-function materialsOf(fields: Fields, keys: readonly string[]): readonly Material[] {
+export function materialsOf(fields: Fields, keys: readonly string[]): readonly Material[] {
   return keys.flatMap((key): readonly Material[] => {
     if (!fields.members.has(key)) return [];
     if (key.endsWith('Paths')) return [{ kind: 'paths', paths: listed(fields, key, readTexts(fields, key)) }];

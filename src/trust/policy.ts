@@ -5,7 +5,7 @@
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { parseJson } from '../base/json.ts';
 import { malformed, type Node, placeOf, type PolicyText, readFields, readObject } from './fields.ts';
-import { parseRequirements } from './parse-requirement.ts';
+import { type ParseRequirement, parseRequirements } from './parse-requirement.ts';
 import type { Requirement, Source } from './requirement.ts';
 import { scopeFault } from './scope-syntax.ts';
 
@@ -16,6 +16,8 @@ export type Scope = { readonly source: Source; readonly requirements: readonly R
 export type Policy = PolicyText & {
   readonly default: readonly Requirement[];
   readonly transports: ReadonlyMap<string, ReadonlyMap<string, Scope>>;
+  /** trust.yaml: which stores are looked at. `configured`, as for a policy.json: what registries.d turns on. */
+  readonly stores?: 'everywhere' | 'configured';
 };
 
 /**
@@ -53,13 +55,24 @@ function parseText(text: string, file: string): Node['value'] {
   }
 }
 
-function parseTransports(node: Node): Policy['transports'] {
+/**
+ * Parses the scopes of every transport.
+ * @param parse reads one requirement
+ * @throws BullaError `policy.malformed`
+ */
+export function parseTransports(node: Node, parse?: ParseRequirement): Policy['transports'] {
   // any name is allowed: a policy may speak of transports that this program does not know
   const { members } = readObject(node, () => undefined);
-  return new Map([...members].map(([transport, scopes]) => [transport, parseScopes(scopes, transport)]));
+  return new Map(
+    [...members].map(([transport, scopes]) => [transport, parseScopes(scopes, transport, parse)]),
+  );
 }
 
-function parseScopes(node: Node, transport: string): ReadonlyMap<string, Scope> {
+function parseScopes(
+  node: Node,
+  transport: string,
+  parse: ParseRequirement | undefined,
+): ReadonlyMap<string, Scope> {
   const { members } = readObject(node, (scope) => {
     const hint = scopeFault(transport, scope);
     return hint === undefined ? undefined : { why: `no scope of transport ${transport}`, hint };
@@ -67,7 +80,10 @@ function parseScopes(node: Node, transport: string): ReadonlyMap<string, Scope> 
   return new Map(
     [...members].map(([scope, member]) => [
       scope,
-      { source: { offset: member.keyOffset, path: member.path }, requirements: parseRequirements(member) },
+      {
+        source: { offset: member.keyOffset, path: member.path },
+        requirements: parseRequirements(member, parse),
+      },
     ]),
   );
 }

@@ -32,6 +32,15 @@ export type SignatureVerdict = {
   readonly identity?: string;
   /** The docker-reference that was signed, where the signature is sigstore's and accepted. */
   readonly reference?: string;
+  /**
+   * Whose it is, for counting distinct signers: `key:<key>`, `gpg:<primary fingerprint>`, `identity:<issuer> <subject>`.
+   * Only where the signature is accepted.
+   */
+  readonly signer?: string;
+  /** What a bundle or attestation says of the image, where it is accepted. */
+  readonly predicateType?: string;
+  /** The names of a trust.yaml's signers whose it is, where it is accepted. */
+  readonly countsFor?: readonly string[];
   /** What the signature says of itself and nobody vouches for. */
   readonly untrusted?: Readonly<Record<string, unknown>>;
   readonly accepted: boolean;
