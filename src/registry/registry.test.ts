@@ -660,3 +660,70 @@ test('without --tls-verify=false a host that speaks plain HTTP is not spoken to'
   await assert.rejects(registry.manifest('a', '1'), code('http.failed', /does not speak TLS/));
   assert.equal(site.requests.length, 0);
 });
+
+test('a web site in place of the referrers API: a redirect elsewhere, a rate limit; nobody waits for either', async () => {
+  const tag = digest.replace(':', '-');
+  let answer: 'elsewhere' | 'limited' | 'here' = 'elsewhere';
+  await using site = await serveAnswers((request, response) => {
+    if (request.url === `/v2/r/manifests/${tag}`)
+      response.setHeader('content-type', ociIndex).end(indexOf('a'));
+    else if (request.url === '/here') response.setHeader('content-type', ociIndex).end(indexOf('a', 'b'));
+    else if (answer === 'limited') response.writeHead(429, { 'retry-after': '3600' }).end();
+    else {
+      const location = answer === 'here' ? '/here' : 'http://127.0.0.1:1/login';
+      response.writeHead(303, { location }).end();
+    }
+  });
+  await using registry = open(site.host);
+  for (answer of ['elsewhere', 'limited'] as const) {
+    const { source, manifests } = await registry.referrers('r', digest);
+    assert.equal(source, 'tag');
+    assert.equal(manifests.length, 1);
+    assert.equal(await registry.referrersByApi('r', digest), undefined);
+  }
+  answer = 'here';
+  const { source, manifests } = await registry.referrers('r', digest);
+  assert.equal(source, 'api');
+  assert.equal(manifests.length, 2);
+});
+
+test('where the API knows of nothing the tag is read too; asked for both, what they have together', async () => {
+  const tag = digest.replace(':', '-');
+  let listed = indexOf();
+  await using site = await serveAnswers((request, response) => {
+    const isTag = request.url === `/v2/r/manifests/${tag}`;
+    response.setHeader('content-type', ociIndex).end(isTag ? indexOf('a', 'b') : listed);
+  });
+  await using registry = open(site.host);
+  assert.equal((await registry.referrers('r', digest)).manifests.length, 2);
+  listed = indexOf('a');
+  assert.equal((await registry.referrers('r', digest)).manifests.length, 1);
+  const both = await registry.referrers('r', digest, { both: true });
+  assert.equal(both.source, 'api');
+  // the same digest in both lists is one referrer
+  assert.deepEqual(new Set(both.manifests.map((each) => each.digest)).size, both.manifests.length);
+});
+
+test('an entity tag goes with a write, and a registry that honours it is believed', async () => {
+  let etag = '"one"';
+  await using site = await serveAnswers((request, response) => {
+    if (request.method === 'GET') {
+      response.writeHead(200, { 'content-type': ociIndex, etag }).end(indexOf());
+      return;
+    }
+    response.writeHead(request.headers['if-match'] === '"two"' ? 412 : 201).end();
+  });
+  await using registry = open(site.host);
+  const manifest = { bytes: Buffer.from(indexOf()), mediaType: ociIndex };
+  const first = await registry.taggedManifest('r', 't');
+  assert.equal(first.etag, '"one"');
+  await registry.putManifest('r', 't', manifest, { ifMatch: '"one"' });
+  assert.equal(site.requests.at(-1)?.headers['if-match'], '"one"');
+  await assert.rejects(
+    registry.putManifest('r', 't', manifest, { ifMatch: '"two"' }),
+    code('registry.changed'),
+  );
+  // a weak one compares unequal in If-Match, so it is of no use
+  etag = 'W/"weak"';
+  assert.equal((await registry.taggedManifest('r', 't')).etag, undefined);
+});

@@ -173,19 +173,18 @@ type Index = {
 };
 
 async function readIndex({ registry, image, where }: Writer): Promise<Index | undefined> {
-  let found: Awaited<ReturnType<ReferrerRegistry['taggedManifest']>>;
   try {
-    found = await registry.taggedManifest(image.reference.path, fallbackTag(image.digest));
+    const { manifest, etag } = await registry.taggedManifest(image.reference.path, fallbackTag(image.digest));
+    const parsed = parseManifest(manifest);
+    if (parsed.kind !== 'index') throw noList(where, `it is a ${manifest.mediaType}`);
+    const value = JSON.parse(textOf(manifest.bytes) ?? '') as Readonly<Record<string, unknown>>;
+    return { value, entries: parsed.manifests, ...(etag !== undefined && { etag }) };
   } catch (error) {
     if (isBullaError(error, 'image.not-found')) return undefined;
+    if (isBullaError(error, 'signature.malformed')) throw error;
     if (isBullaError(error) && error.code.startsWith('manifest.')) throw noList(where, error.message);
     throw unreadable(where, error);
   }
-  const { manifest, etag } = found;
-  const parsed = parseManifest(manifest);
-  if (parsed.kind !== 'index') throw noList(where, `it is a ${manifest.mediaType}`);
-  const value = JSON.parse(textOf(manifest.bytes) ?? '') as Readonly<Record<string, unknown>>;
-  return { value, entries: parsed.manifests, ...(etag !== undefined && { etag }) };
 }
 
 /** The list with ours behind it; what others wrote stays as it is, members unknown here included. */

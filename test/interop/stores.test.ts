@@ -34,7 +34,17 @@ const unused = (): never => {
 };
 const noHttp = {
   http: unused,
-  registry: { domain: '', manifest: unused, blob: unused, putBlob: unused, putManifest: unused },
+  registry: {
+    domain: '',
+    manifest: unused,
+    taggedManifest: unused,
+    referrers: unused,
+    referrersByApi: unused,
+    blob: unused,
+    hasBlob: unused,
+    putBlob: unused,
+    putManifest: unused,
+  },
 };
 
 // --- registries.d: whose URL is used
