@@ -1,13 +1,12 @@
 /** Where the signatures of a plan go. Asked before anything is signed, logged or written. */
 import { BullaError } from '../base/errors.ts';
 import { formatImageName } from '../base/image-name.ts';
-import { cosignAnnotations, signatureOf } from '../formats/cosign.ts';
-import type { Signature, UnreadableSignature } from '../formats/signature.ts';
+import { cosignAnnotations, type CosignSignature, signatureOf } from '../formats/cosign.ts';
 import type { Image } from '../images/image.ts';
 import type { Signer, SigstoreSigner } from '../keys/signer.ts';
 import { verifySigstoreSignature } from '../keys/sigstore/public-key.ts';
 import type { LocatedStores } from '../stores/locate.ts';
-import type { ImageId, SignatureStore } from '../stores/store.ts';
+import { type ImageId, inRegistry, type SignatureStore } from '../stores/store.ts';
 import type { SigningFormat, SigningPlan } from './signing-plan.ts';
 import type { World } from './world.ts';
 
@@ -103,27 +102,21 @@ function storeFor(
 }
 
 /**
- * Whether a bundle would hide signatures: any bundle makes cosign 3 pass over an image's `.sig`, so the first one is not
- * to be added beside somebody else's.
+ * Whether a bundle would hide somebody else's `.sig` from cosign 3; where it is, or undefined.
+ * @throws BullaError `store.*`, `registry.*`
  */
-export async function hidesAttachments(
-  stores: LocatedStores,
-  image: ImageId,
+export async function hiddenBy(
   signer: Signer,
-): Promise<boolean> {
-  if (stores.attachments === undefined || !isSigstore(signer)) return false;
-  let isForeign = false;
-  for await (const { signature } of stores.attachments.list(image)) isForeign ||= !isBy(signer, signature);
-  if (!isForeign) return false;
-  for await (const { signature } of stores.writerFor('bundle').list(image)) {
-    if (signature.format === 'bundle') return false;
-  }
-  return true;
+  { attachments, referrers }: LocatedStores,
+  image: ImageId,
+): Promise<string | undefined> {
+  if (attachments === undefined || referrers === undefined || !isSigstore(signer)) return undefined;
+  const { hiddenByBundle } = await import('../stores/hides-attachment.ts');
+  return hiddenByBundle({ attachments, referrers }, inRegistry(image), (each) => isBy(signer, each));
 }
 
 /** A keyless key is new each time: whose certificate an old signature has, it is not by this key. */
-function isBy({ publicKey }: SigstoreSigner, signature: Signature | UnreadableSignature): boolean {
-  if (signature.format !== 'cosign') return false;
+function isBy({ publicKey }: SigstoreSigner, signature: CosignSignature): boolean {
   try {
     const isKeyless = signature.annotations[cosignAnnotations.certificate] !== undefined;
     return !isKeyless && verifySigstoreSignature(publicKey, signature.payload, signatureOf(signature));

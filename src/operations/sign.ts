@@ -10,7 +10,7 @@ import type { LocatedStores } from '../stores/locate.ts';
 import type { AddResult, ImageId, SignatureStore } from '../stores/store.ts';
 import { inParallel } from './in-parallel.ts';
 import { makeSignature, planOf } from './sign-formats.ts';
-import { hidesAttachments, type Place, placesOf } from './sign-places.ts';
+import { hiddenBy, type Place, placesOf } from './sign-places.ts';
 import type { Witnessed } from './sign-sigstore.ts';
 import { identitiesOf, type TargetOptions, targetsOf } from './sign-targets.ts';
 import type { SigningPlan } from './signing-plan.ts';
@@ -122,12 +122,13 @@ async function withoutHiding(
   for (const place of places) {
     const { plan, format } = place;
     const isDefault = format === 'bundle' && !plan.explicitFormat;
-    if (!isDefault || !(await hidesAttachments(stores, id, plan.signer))) {
+    const hidden = isDefault ? await hiddenBy(plan.signer, stores, id) : undefined;
+    if (hidden === undefined) {
       kept.push(place);
       continue;
     }
     world.warn(
-      `no bundle is added to ${id.digest}: it would hide its .sig by somebody else from cosign 3 [store.hides-attachment]; --signature-format bundle adds one all the same`,
+      `no bundle is added to ${id.digest}: it would hide ${hidden}, which is somebody else’s, from cosign 3 [store.hides-attachment]; --signature-format bundle adds one all the same`,
     );
   }
   return kept;
