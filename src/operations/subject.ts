@@ -12,7 +12,8 @@ import type { World } from './world.ts';
 
 /**
  * Which stores are read. `as-configured`: those of registries.d. `for-simple`: those that may hold GPG
- * signatures. `everywhere`: the attachments first, whether registries.d turns them on or not.
+ * signatures. `everywhere`: the attachments first, whether registries.d turns them on or not, then the
+ * bundles, then those for GPG signatures, which cost a ping besides (docs/reference/requests.md).
  */
 export type SignaturesWanted = 'as-configured' | 'for-simple' | 'everywhere';
 
@@ -62,10 +63,11 @@ export async function scopeSubjectOf(name: ImageName, as?: Reference): Promise<S
 
 /** The stores to read, in the order that finds what is wanted with the fewest requests. */
 function storesToRead(located: LocatedStores, looks: SignaturesWanted): readonly SignatureStore[] {
-  const { readers, attachments } = located;
+  const { readers, attachments, referrers } = located;
   if (looks === 'as-configured' || attachments === undefined) return readers;
   const others = readers.filter((store) => store !== attachments);
-  return looks === 'for-simple' ? others : [attachments, ...others];
+  if (looks === 'for-simple') return others;
+  return [attachments, ...(referrers === undefined ? [] : [referrers]), ...others];
 }
 
 async function* signaturesOf(

@@ -73,7 +73,8 @@ async function verifyOne(
   world: World,
 ): Promise<ImageVerdict> {
   try {
-    await using image = await openImage(name, world, { stores: true });
+    // who looks everywhere comes to the GPG signatures last, and asks then where they are
+    await using image = await openImage(name, world, { stores: judge.looks !== 'everywhere' });
     const top = await image.manifest();
     const verdicts = await judgeImage(image, top, request, judge, world);
     return summary(name, top, verdicts, request.all === true);
