@@ -116,7 +116,7 @@ export function withRegistriesDOption(command: Command): Command {
 
 /** Flags that sign, wherever something is signed. */
 export function withSigningOptions(command: Command): Command {
-  return command
+  return withCosignOptions(command)
     .option('--sign-by <id>', 'GPG key: fingerprint, key ID, mail or user ID; repeatable', collect)
     .option(
       '--sign-by-sigstore-private-key <file>',
@@ -125,15 +125,51 @@ export function withSigningOptions(command: Command): Command {
     )
     .option(
       '--sign-by-sigstore <params.yaml>',
-      'podman’s and skopeo’s parameter file, naming a private key; repeatable',
+      'podman’s and skopeo’s parameter file, naming a private key or Fulcio; repeatable',
       collect,
     )
     .option(
       '--sign-passphrase-file <file>',
-      'file whose first line is the passphrase; one for all GPG keys, or one for each key, GPG keys first',
+      'file whose first line is the passphrase; one for all GPG keys, or one for each key, GPG keys first and --key last',
       collect,
     )
     .option('--sign-identity <ref>', 'sign for this reference instead of the image’s; repeatable', collect);
+}
+
+/** cosign's flags: keys by URI, who signs without a key, who sees what is signed; and the formats. */
+function withCosignOptions(command: Command): Command {
+  return command
+    .option(
+      '--key <uri>',
+      'sigstore key as cosign names it: a file, env://, pkcs11:, hashivault:// and others; repeatable',
+      collect,
+    )
+    .option('--keyless', 'sign with a certificate from Fulcio for the identity that an OpenID token proves')
+    .option('--identity-token <file>', 'file with the identity token; - is standard input')
+    .option(
+      '--oidc-provider <name>',
+      'where the token comes from: envvar, filesystem, github-actions, buildkite-agent',
+    )
+    .option('--oidc-disable-ambient-providers', 'look for no token in variables, files and CI services')
+    .option('--oidc-issuer <url>', 'OpenID issuer to log in at')
+    .option('--oidc-client-id <id>', 'this program’s name at the issuer (default: sigstore)')
+    .option('--oidc-client-secret-file <file>', 'file with the secret that the issuer gave this program')
+    .option('--fulcio-url <url>', 'Fulcio that gives the certificate')
+    .option('--fulcio-auth-flow <flow>', 'how to get the token: token, normal (a browser) or device')
+    .option('--insecure-skip-verify', 'take a certificate that is in no certificate log')
+    .option('--signing-config <file>', 'signing configuration: the services to sign with')
+    .option(
+      '--rekor-url <url>',
+      'transparency log (Rekor v1) that is to see the signature; repeatable',
+      collect,
+    )
+    .option('--timestamp-server-url <url>', 'RFC 3161 timestamp authority; repeatable', collect)
+    .option('--trusted-root <file>', 'what the services’ answers are checked against before they are used')
+    .addOption(
+      new Option('--signature-format <format>', 'simple, cosign (.sig) or bundle; repeatable')
+        .argParser(collect)
+        .default(undefined, 'by the key'),
+    );
 }
 
 /** The policy file named by --policy or its alias; both, and different: refused. */

@@ -44,7 +44,7 @@ function terminal(env: NodeJS.ProcessEnv, answers?: readonly string[]): Terminal
 
 async function keyIds(parsed: object, at = terminal({})): Promise<readonly string[]> {
   await using signers = openSigners({ ...parsed }, at);
-  return (await signers.all).map(({ keyId }) => keyId);
+  return (await signers.all).map(({ signer }) => signer.keyId);
 }
 
 const files = [path('first.private'), path('second.private')];
