@@ -67,7 +67,7 @@ function versionOf(mediaType: string): BundleVersion {
   });
 }
 
-/** Exactly one of the three; a chain up to version 0.2, a lone certificate from 0.3 on. */
+/** Exactly one of the three; a chain up to version 0.2 alone (cosign takes a lone certificate of any version). */
 function materialOf(material: Message, version: BundleVersion): UntrustedMaterial {
   const kinds = ['publicKey', 'x509CertificateChain', 'certificate'].filter((kind) => material.has(kind));
   const [kind] = kinds;
@@ -78,8 +78,8 @@ function materialOf(material: Message, version: BundleVersion): UntrustedMateria
     const key = messageOf(material.get(kind), 'public key', ['hint']);
     return { kind: 'public-key', hint: stringOf(key.get('hint'), 'hint') };
   }
-  if ((kind === 'certificate') !== (version === '0.3')) {
-    throw malformed('verification material', `version ${version} has no ${kind}`);
+  if (kind === 'x509CertificateChain' && version === '0.3') {
+    throw malformed('verification material', 'version 0.3 has one certificate and no chain');
   }
   if (kind === 'certificate')
     return { kind: 'certificates', certificates: [certificateOf(material.get(kind))] };

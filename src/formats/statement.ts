@@ -107,6 +107,7 @@ export type StatementPlan = {
     readonly name?: string;
     /** By algorithm, lower-case hex. */
     readonly digests: ReadonlyMap<string, string>;
+    /** cosign writes them for an image's signature even where there are none. */
     readonly annotations?: Readonly<Record<string, string>>;
   }[];
   readonly predicateType: string;
@@ -119,7 +120,7 @@ export function encodeStatement({ subjects, predicateType, predicate }: Statemen
   const listed = subjects.map(({ name, digests, annotations }) => ({
     ...(name !== undefined && { name }),
     digest: Object.fromEntries(digests),
-    ...(annotations !== undefined && Object.keys(annotations).length > 0 && { annotations }),
+    ...(annotations !== undefined && { annotations }),
   }));
   const head = JSON.stringify({ _type: 'https://in-toto.io/Statement/v1', subject: listed, predicateType });
   const body = predicate === undefined ? '{}' : compactJson(predicate);

@@ -43,7 +43,7 @@ export function matchEntryBody(
   logged: LoggedArtifact,
 ): void {
   const entry = entryOf(body);
-  if (entry.get('kind') === undefined || stringOf(entry.get('kind'), 'kind') !== kind) {
+  if (stringOf(entry.get('kind'), 'kind') !== kind) {
     throw invalid('its body is of another kind');
   }
   if (stringOf(entry.get('apiVersion'), 'apiVersion') !== version)

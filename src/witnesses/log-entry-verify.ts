@@ -61,9 +61,11 @@ function verifyBy(log: TransparencyLog, entry: UntrustedLogEntry, logged: Logged
     const isTiled = entry.kind === 'hashedrekord' && entry.version === '0.0.2';
     const { signedEntryTimestamp: set, inclusionProof: proof } = entry;
     if (proof === undefined && (isTiled || set === undefined)) throw invalid('it has no inclusion proof');
+    // Rekor v2 signs no timestamps, so one that stands there is another log's
+    if (isTiled && set !== undefined) throw invalid('it has a signed timestamp, which its log does not give');
     matchEntryBody(entry.body, entry, logged);
     if (proof !== undefined) verifyInclusion(entry, proof, log, isTiled);
-    if (isTiled || set === undefined) return { ok: true, log };
+    if (set === undefined) return { ok: true, log };
     const integratedTime = verifySet(entry, set, log);
     const { start, end = Number.POSITIVE_INFINITY } = log.validFor;
     if (!(integratedTime >= start && integratedTime <= end))
