@@ -145,6 +145,7 @@ const exitCodes = {
   'trust.no-signature': 1,
   'trust.not-accepted': 1,
   'trust.not-required': 1,
+  'trust.not-read': 1,
   'trust.key-unavailable': 2,
   // operations
   // servers
