@@ -151,6 +151,8 @@ function texts(bench: Bench): readonly SigstoreCase[] {
     made('a byte more', invalid, pemBlock(Buffer.concat([leaf, Buffer.of(0)]))),
     made('blanks around the chain', 'accepted', pem, `\n ${chain} \n`),
     made('text behind the chain', invalid, pem, `${chain}x`),
+    // the first block is none then, and what is left of the chain is its root
+    made('a byte order mark before the chain', invalid, pem, `\ufeff${chain}`),
     made(
       'text in the chain',
       'accepted',

@@ -34,13 +34,24 @@ export function wholePem(bytes: Uint8Array): WholePem | undefined {
  * @throws BullaError `signature.certificate-invalid`
  */
 export function readCertificates(text: string): readonly Certificate[] {
-  const trimmed = text.trim();
+  const trimmed = trimSpace(text);
   if (trimmed === '') return [];
   const pem = wholePem(Buffer.from(trimmed, 'utf8'));
   if (pem === undefined) throw invalid('the certificates are no PEM');
   if (pem.blocks.length > mostCertificates)
     throw invalid(`there are more than ${mostCertificates} certificates`);
   return pem.blocks.map(({ bytes }) => parseCertificate(bytes));
+}
+
+const isBlank = (letter: string | undefined): boolean =>
+  letter !== undefined && letter !== '\ufeff' && /[\s\u0085]/.test(letter);
+
+/** As Go trims, for which a byte order mark is no blank: behind it no block begins, and the chain is another. */
+function trimSpace(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && isBlank(text[start])) start += 1;
+  while (end > start && isBlank(text[end - 1])) end -= 1;
+  return text.slice(start, end);
 }
 
 /**

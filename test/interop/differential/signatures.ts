@@ -96,7 +96,8 @@ export type Signed = {
   readonly digests: Readonly<Record<DigestKind, string>>;
 };
 
-function nameOf(kind: IdentityKind, { host, path, tag, digest, by }: Signed): string {
+/** The reference that a payload names. */
+export function nameOf(kind: IdentityKind, { host, path, tag, digest, by }: Signed): string {
   const repository = `${host}/${path}`;
   const suffix = by === 'tag' ? `:${tag}` : `@${digest}`;
   const parent = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : 'other';
