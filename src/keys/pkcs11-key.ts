@@ -85,6 +85,7 @@ async function openOn(
     },
     dispose: async () => {
       await last;
+      api.C_CloseSession(session);
       module[Symbol.dispose]();
     },
   });

@@ -20,7 +20,7 @@ const attribute = {
 } as const;
 const objectClass = { certificate: 1, publicKey: 2, privateKey: 3 } as const;
 const keyTypes = { rsa: 0, ec: 3 } as const;
-const loginRequired = 0x4;
+const flag = { loginRequired: 0x4, initialized: 0x400 } as const;
 
 export type Token = { readonly slot: Buffer; readonly loginRequired: boolean };
 
@@ -29,6 +29,7 @@ export function findToken(api: Pkcs11, { token, slotId, name }: Pkcs11Uri): Toke
   const found = api.C_GetSlotList(true).flatMap((slot) => {
     if (slotId !== undefined && slotNumber(slot) !== slotId) return [];
     const info = api.C_GetTokenInfo(slot);
+    if ((info.flags & flag.initialized) === 0) return [];
     const said = {
       token: info.label,
       manufacturer: info.manufacturerID,
@@ -38,7 +39,7 @@ export function findToken(api: Pkcs11, { token, slotId, name }: Pkcs11Uri): Toke
     const agrees = (['token', 'manufacturer', 'serial', 'model'] as const).every(
       (each) => token[each] === undefined || token[each] === padded(said[each]),
     );
-    return agrees ? [{ slot, loginRequired: (info.flags & loginRequired) !== 0 }] : [];
+    return agrees ? [{ slot, loginRequired: (info.flags & flag.loginRequired) !== 0 }] : [];
   });
   return only(found, `token for ${name}`);
 }
