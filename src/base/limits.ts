@@ -46,6 +46,8 @@ export const limits = {
   trustedRootBytes: 4_194_304,
   /** policy.json, registries.d, registries.conf, auth.json: one file. */
   configFileBytes: 4_194_304,
+  /** A file that is signed or verified: it is held at once. */
+  signedFileBytes: 1_073_741_824,
   /** Nesting of JSON that Bulla parses strictly. */
   jsonDepth: 64,
 } as const;

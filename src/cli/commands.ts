@@ -23,6 +23,17 @@ export const commands: readonly CommandEntry[] = [
     summary: 'sign an image that is already there, moving nothing',
     load: () => import('./commands/sign.ts'),
   },
+  {
+    name: 'attest',
+    summary: 'sign a statement about an image: an SBOM, its provenance',
+    load: () => import('./commands/attest.ts'),
+  },
+  { name: 'sign-blob', summary: 'sign a file', load: () => import('./commands/sign-blob.ts') },
+  {
+    name: 'attest-blob',
+    summary: 'sign a statement about a file',
+    load: () => import('./commands/attest-blob.ts'),
+  },
   { name: 'verify', summary: 'judge an image by policy or key', load: () => import('./commands/verify.ts') },
   {
     name: 'inspect',

@@ -137,7 +137,7 @@ export function withSigningOptions(command: Command): Command {
 }
 
 /** cosign's flags: keys by URI, who signs without a key, who sees what is signed; and the formats. */
-function withCosignOptions(command: Command): Command {
+export function withCosignOptions(command: Command): Command {
   return command
     .option(
       '--key <uri>',

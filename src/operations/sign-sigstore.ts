@@ -22,7 +22,7 @@ export type Witnessed = {
   /** How many timestamps there are. */
   readonly timestamps: number;
   /** Whose certificate it is: mail addresses, URIs and hosts, and who vouched for them. */
-  readonly certificate?: { readonly subjects: readonly string[]; readonly issuer?: string };
+  readonly certificate?: { readonly subjects: readonly string[]; readonly issuer: string };
 };
 
 export type Made = { readonly signature: Signature; readonly witnessed: Witnessed };
@@ -165,6 +165,5 @@ function witnessedOf({ logged, timestamps, certificates }: SeenSignature): Witne
 function whoseIs(der: Uint8Array): NonNullable<Witnessed['certificate']> {
   const { extensions } = parseCertificate(der);
   const { emails, uris, dnsNames } = extensions.names;
-  const issuer = fulcioIssuerOf(extensions);
-  return { subjects: [...emails, ...uris, ...dnsNames], ...(issuer !== undefined && { issuer }) };
+  return { subjects: [...emails, ...uris, ...dnsNames], issuer: fulcioIssuerOf(extensions) };
 }

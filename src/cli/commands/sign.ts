@@ -1,14 +1,26 @@
 /** `bulla sign IMAGE...`: signs what is already there, moving nothing. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 
+import type { Digest } from '../../base/digest.ts';
 import type { Platform } from '../../base/descriptor.ts';
+import { printable } from '../../base/bytes.ts';
 import { BullaError } from '../../base/errors.ts';
 import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
 import { formatReference, parseReference, type Reference } from '../../base/reference.ts';
-import { sign, type SignedInstances, type SignReceipt } from '../../operations/sign.ts';
+import {
+  type MadeSignature,
+  sign,
+  type SignedInstances,
+  type SignReceipt,
+  type SignRequest,
+} from '../../operations/sign.ts';
 import type { World } from '../../operations/world.ts';
+import type { Signature } from '../../formats/signature.ts';
+import { replaceFile } from '../../io/files.ts';
 import type { CommandContext, Outcome } from '../command.ts';
 import {
+  booleanOption,
+  collect,
   flagOption,
   listOption,
   type Parsed,
@@ -20,6 +32,7 @@ import {
 } from '../options.ts';
 import { worstOutcome } from '../outcome.ts';
 import { openSigners } from '../signers.ts';
+import { witnessLines } from '../witness-lines.ts';
 import { openCommandWorld, platformOption } from '../world.ts';
 
 export function command(context: CommandContext): Command {
@@ -33,13 +46,21 @@ export function command(context: CommandContext): Command {
       'for a list: system, all, index-only, or platforms like linux/amd64,linux/arm64',
       'all',
     )
-    .option('--dry-run', 'do everything but store the signatures')
+    .option('-a, --annotations <key=value>', 'say this in sigstore signatures; repeatable', collect)
+    .option('--bundle <file>', 'write the bundle to a file as well')
+    .addOption(
+      new Option('--upload <bool>', 'store the signatures; false: with --bundle only').default(
+        undefined,
+        'true',
+      ),
+    )
+    .option('--dry-run', 'do everything but store the signatures; no log and no Fulcio is asked')
     .option('--json', 'print the receipts as JSON');
   withPlatformOptions(withRegistriesDOption(withRegistryOptions(withSigningOptions(sign))));
   return sign
     .addHelpText(
       'after',
-      '\nExample:\n  $ bulla sign --sign-by release@example.com docker://registry.example.com/ns/app:1.0\n  $ bulla sign --sign-by-sigstore-private-key release.private docker://registry.example.com/ns/app:1.0',
+      '\nExample:\n  $ bulla sign --sign-by release@example.com docker://registry.example.com/ns/app:1.0\n  $ bulla sign --sign-by-sigstore-private-key release.private docker://registry.example.com/ns/app:1.0\n  $ bulla sign --key release.private --rekor-url https://rekor.example.com docker://registry.example.com/ns/app:1.0',
     )
     .action((images: readonly string[], parsed: Parsed) => run(images, parsed, context));
 }
@@ -67,6 +88,7 @@ async function signAll(
   const names = images.map(parseImageName);
   const identities = listOption(parsed, 'signIdentity').map(parseIdentity);
   const instances = parseInstances(textOption(parsed, 'multiArch') ?? 'all');
+  const more = sigstoreOptions(parsed, images.length);
   await using world = await openCommandWorld(parsed, terminal, names);
   // keys open while the manifests are on their way
   await using signers = openSigners(parsed, terminal);
@@ -81,6 +103,7 @@ async function signAll(
         identities,
         instances,
         dryRun,
+        ...more,
       };
       const receipt = await sign({ ...request, ...(platform !== undefined && { platform }) }, world);
       warnOfTag(image, receipt, dryRun, world);
@@ -95,6 +118,51 @@ async function signAll(
     }
   }
   return outcomes;
+}
+
+type SigstoreOptions = Pick<SignRequest, 'annotations' | 'upload' | 'made'>;
+
+/** cosign's flags of what is said, and where it goes. @throws BullaError `usage.invalid` */
+function sigstoreOptions(parsed: Parsed, images: number): SigstoreOptions {
+  const annotations = listOption(parsed, 'annotations').map(parseAnnotation);
+  const upload = booleanOption(parsed, 'upload', '--upload');
+  const file = textOption(parsed, 'bundle');
+  if (file === undefined && upload === false) {
+    throw new BullaError('usage.invalid', '--upload=false leaves nothing of the signature without --bundle');
+  }
+  if (file !== undefined && images > 1) {
+    throw new BullaError('usage.invalid', '--bundle writes one bundle, and there are several images');
+  }
+  return {
+    ...(annotations.length > 0 && { annotations: Object.fromEntries(annotations) }),
+    ...(upload !== undefined && { upload }),
+    ...(file !== undefined && { made: writeBundle(file) }),
+  };
+}
+
+function parseAnnotation(text: string): readonly [string, string] {
+  const at = text.indexOf('=');
+  if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
+  throw new BullaError('usage.invalid', `-a takes key=value, not "${printable(text, 80)}"`);
+}
+
+/** Of a list the last bundle, which is its own, would silently stand for all. */
+function writeBundle(file: string): (signature: Signature, digest: Digest) => Promise<void> {
+  let written: Digest | undefined;
+  return async (signature, digest) => {
+    if (signature.format !== 'bundle') return;
+    if (written !== undefined) {
+      throw new BullaError(
+        'usage.invalid',
+        `--bundle writes one bundle, and there are those of ${written} and ${digest}`,
+        {
+          hint: 'sign with one key, and of a list one manifest by its digest',
+        },
+      );
+    }
+    written = digest;
+    await replaceFile(file, signature.json);
+  };
 }
 
 /** As skopeo: fully qualified and with a tag or digest, so that nobody signs for another name than they read. */
@@ -138,8 +206,14 @@ function printReceipt(receipt: SignReceipt, dryRun: boolean, { terminal }: Comma
   for (const made of receipt.signatures) {
     const digest = made.digest === receipt.digest ? '' : ` of ${made.digest}`;
     const state = dryRun ? 'would sign' : made.added ? 'signed' : 'signed before, byte for byte,';
-    terminal.print(`  ${state}${digest} for ${made.identity}`);
-    const kind = made.format === 'cosign' ? 'sigstore key ' : '';
-    terminal.print(`    by ${kind}${made.keyId}, ${made.location}`);
+    const what = made.format === 'bundle' ? ', as a bundle' : ` for ${made.identity}`;
+    terminal.print(`  ${state}${digest}${what}`);
+    terminal.print(`    by ${signerOf(made)}, ${made.location}`);
+    for (const line of witnessLines(made)) terminal.print(`    ${line}`);
   }
+}
+
+function signerOf({ format, keyId, certificate }: MadeSignature): string {
+  if (certificate === undefined) return format === 'simple' ? keyId : `sigstore key ${keyId}`;
+  return `${printable(certificate.subjects.join(', '))} (${printable(certificate.issuer)})`;
 }
