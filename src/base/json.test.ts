@@ -107,3 +107,13 @@ test('numbers keep every digit', () => {
   const value = parseJson('12345678901234567890', 'x');
   assert.deepEqual(value, { kind: 'number', offset: 0, text: '12345678901234567890' });
 });
+
+test('a string of megabytes, with and without escapes', () => {
+  const plain = 'a'.repeat(12_000_000);
+  for (const text of [plain, `${plain}\\n`, '\\\\'.repeat(4_000_000), '\\"'.repeat(4_000_000)]) {
+    const value = parseJson(`"${text}"`, 'x');
+    assert.equal(value.kind === 'string' && value.value, JSON.parse(`"${text}"`));
+  }
+  assert.throws(() => parseJson(`"${plain}`, 'x'), { code: 'json.malformed' });
+  assert.throws(() => parseJson(`"${plain}\\"`, 'x'), { code: 'json.malformed' });
+});

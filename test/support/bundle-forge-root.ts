@@ -26,7 +26,9 @@ export function trustedRootBytes(instance: Instance, change?: (root: RootJson) =
     certificateAuthorities: [authorityJson([certificates.middle, certificates.root], validFor)],
     timestampAuthorities: [authorityJson([certificates.timestamp, certificates.timestampRoot], validFor)],
   };
-  return utf8(JSON.stringify(change?.(root) ?? root));
+  // a copy, so that a change of one service's validity is not one of all
+  const copy = JSON.parse(JSON.stringify(root)) as RootJson;
+  return utf8(JSON.stringify(change?.(copy) ?? copy));
 }
 
 function logJson(host: string, key: KeyPair, logId: Uint8Array, validFor: object): object {

@@ -39,7 +39,12 @@ export function verifyChain(leaf: Certificate, authorities: Authorities, options
   if (fault !== undefined) return refuse(fault);
   const isTrusted = authorities.roots.some(({ der }) => bytesEqual(der, leaf.der));
   const found = isTrusted ? usableFor(leaf, [], search) : findChain([leaf], search);
-  return found ? { ok: true } : refuse(search.fault ?? 'it is not for signing code');
+  return found
+    ? { ok: true }
+    : refuse(
+        search.fault ??
+          (options.usage === undefined ? 'it is not for signing code' : 'it is not for this use'),
+      );
 }
 
 type Search = Authorities &
