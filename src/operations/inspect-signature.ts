@@ -6,6 +6,13 @@ import { readUntrustedCosign } from '../formats/cosign-untrusted.ts';
 import { readUntrustedSimpleSigning } from '../formats/simple-signing.ts';
 import type { StoredSignature } from '../stores/store.ts';
 import type { SignatureVerdict, Verdict } from '../trust/verdict.ts';
+import {
+  annotatedTimes,
+  untrustedAttestation,
+  untrustedBundle,
+  untrustedNotary,
+} from './inspect-untrusted.ts';
+import type { ForTool } from './verify-for.ts';
 
 /** A signature as it stands. Everything under `untrusted` is its own word. */
 export type SeenSignature = {
@@ -25,10 +32,24 @@ export type SeenSignature = {
     readonly certificate?: { readonly subjects: readonly string[]; readonly issuer?: string };
     /** There is an entry of a transparency log. */
     readonly logEntry?: true;
+    /** When the log, and a timestamp authority, are said to have seen it; RFC 3339. */
+    readonly loggedAt?: string;
+    readonly timestampedAt?: string;
+    /** What a bundle or attestation says it states of the image. */
+    readonly predicateType?: string;
+    /** Of a bundle made with a key: the SHA-256 of the public key, lower-case hex, or what stands there instead. */
+    readonly keyHint?: string;
   };
   readonly problem?: { readonly code: ErrorCode; readonly message: string };
   /** registries.d does not turn its store on, so podman does not read it, and a policy is judged without it. */
   readonly turnedOff?: true;
+  /** Which tools look at it, and what keeps the others from it; for the tools' default flags. */
+  readonly readBy?: readonly ForTool[];
+  readonly notReadBy?: readonly {
+    readonly tool: ForTool;
+    readonly code: ErrorCode;
+    readonly message: string;
+  }[];
   /** How the judge found it; not there without a judge. */
   readonly verdict?: SignatureVerdict;
 };
@@ -54,9 +75,11 @@ export function seenSignature(
     case 'simple':
       return { format, ...untrustedSimple(signature.blob), ...shared };
     case 'bundle':
+      return { format, ...untrustedBundle(signature), ...shared };
     case 'attestation':
+      return { format, ...untrustedAttestation(signature), ...shared };
     case 'notary':
-      return { format, untrusted: { keyIds: [], mediaType: signature.mediaType }, ...shared };
+      return { format, ...untrustedNotary(signature), ...shared };
   }
 }
 
@@ -73,7 +96,7 @@ function untrustedSimple(blob: Uint8Array): Pick<SeenSignature, 'untrusted' | 'p
 
 function untrustedCosign(signature: CosignSignature): SeenSignature['untrusted'] {
   const { mediaType } = signature;
-  const { claim, subjects = [], issuer, hasCertificate, hasLogEntry } = readUntrustedCosign(signature);
+  const { claim, subjects = [], issuer, hasCertificate } = readUntrustedCosign(signature);
   const created = claim?.timestamp === undefined ? undefined : timeOf(claim.timestamp);
   return {
     keyIds: [],
@@ -82,7 +105,7 @@ function untrustedCosign(signature: CosignSignature): SeenSignature['untrusted']
     ...(claim?.creator !== undefined && { creator: claim.creator }),
     ...(mediaType !== cosignMediaType && { mediaType }),
     ...(hasCertificate && { certificate: { subjects, ...(issuer !== undefined && { issuer }) } }),
-    ...(hasLogEntry && { logEntry: true }),
+    ...annotatedTimes(signature.annotations),
   };
 }
 

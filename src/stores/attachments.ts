@@ -3,10 +3,12 @@
  * signatures at `sha256-<hex>.sig` (cosign's specification, SIGNATURE_SPEC.md; containers/image does the
  * same), attestations at `sha256-<hex>.att` (cosign's alone).
  */
+import { algorithmOf, hexOf } from '../base/digest.ts';
+import type { Registry } from '../registry/registry.ts';
 import { addAttachment, type AddOptions } from './attachments-add.ts';
 import { type AttachmentKind, attestationAttachments, signatureAttachments } from './attachments-kind.ts';
 import { type AttachmentRegistry, listAttachments } from './attachments-read.ts';
-import { inRegistry, type SignatureStore } from './store.ts';
+import { inRegistry, type RegistryImageId, type SignatureStore } from './store.ts';
 
 export type { AttachmentRegistry } from './attachments-read.ts';
 
@@ -18,6 +20,20 @@ export function openAttachments(registry: AttachmentRegistry, options: AddOption
 /** Opens the `.att` attachments of one registry: attestations as cosign made them up to version 2. */
 export function openOldAttestations(registry: AttachmentRegistry, options: AddOptions = {}): SignatureStore {
   return openKind(registry, attestationAttachments, options);
+}
+
+/**
+ * Where the `.sbom` tag of an image is, which cosign up to 2 wrote. It holds no signature, so it is only looked for.
+ * @returns its name; undefined: there is none
+ * @throws BullaError `registry.*`
+ */
+export async function findSbom(
+  registry: Pick<Registry, 'headManifest'>,
+  { reference: { domain, path }, digest }: RegistryImageId,
+): Promise<string | undefined> {
+  const tag = `${algorithmOf(digest)}-${hexOf(digest)}.sbom`;
+  const found = await registry.headManifest(path, tag);
+  return found === undefined ? undefined : `${domain}/${path}:${tag}`;
 }
 
 function openKind(registry: AttachmentRegistry, kind: AttachmentKind, options: AddOptions): SignatureStore {

@@ -31,6 +31,7 @@ const noHttp = {
     putManifest: unused,
     taggedManifest: unused,
     hasBlob: unused,
+    headManifest: unused,
     referrers: unused,
     referrersByApi: unused,
   },

@@ -6,13 +6,13 @@ import { type Reference, repositoryOf } from '../base/reference.ts';
 import type { Signature } from '../formats/signature.ts';
 import type { DockerImage } from '../images/docker.ts';
 import type { Image } from '../images/image.ts';
-import { openAttachments, openOldAttestations } from './attachments.ts';
+import { findSbom, openAttachments, openOldAttestations } from './attachments.ts';
 import { openDirStore } from './dir.ts';
 import { type LookasideOptions, openLookaside } from './lookaside.ts';
 import { describeOrigin, type LookasideConfiguration, lookupLookaside } from './lookup-lookaside.ts';
 import { openReferrers, type ReferrerRegistry } from './referrers.ts';
 import type { RegistriesD } from './registries-d.ts';
-import type { SignatureStore } from './store.ts';
+import { type ImageId, inRegistry, type SignatureStore } from './store.ts';
 import { openSignatureExtension, type SignatureExtension } from './x-r-s-s.ts';
 
 export type LocatedStores = {
@@ -24,6 +24,8 @@ export type LocatedStores = {
   readonly referrers?: SignatureStore;
   /** In a registry: `.att`, the attestations of cosign up to 2. Never among the readers. */
   readonly oldAttestations?: SignatureStore;
+  /** In a registry: where cosign's `.sbom` tag of an image is, if it is there. @throws BullaError `registry.*` */
+  readonly sbom?: (image: ImageId) => Promise<string | undefined>;
   /**
    * The store that takes new signatures of a format. Ask before anything is written.
    * @throws BullaError `store.attachments-off`
@@ -105,6 +107,7 @@ export function storesOf(
     attachments,
     referrers,
     oldAttestations,
+    sbom: (image) => findSbom(options.registry, inRegistry(image)),
     writerFor: (format) => {
       if (format === 'simple') return writer;
       if (format === 'attestation') return oldAttestations;

@@ -13,7 +13,7 @@ import type { ListHint, RegistryImageId, StoredSignature } from './store.ts';
 
 /** What the store needs of a registry client. */
 export type ReferrerRegistry = AttachmentRegistry &
-  Pick<Registry, 'referrers' | 'referrersByApi' | 'taggedManifest' | 'hasBlob'>;
+  Pick<Registry, 'referrers' | 'referrersByApi' | 'taggedManifest' | 'hasBlob' | 'headManifest'>;
 
 /** `registry.example.com/ns/app@sha256:…`, of the referrer. */
 export function referrerLocation(

@@ -68,6 +68,7 @@ function memory({ hasApi = false, hasEtags = false } = {}): Memory {
       return { manifest: takeManifest(bytes), ...etagOf(bytes) };
     },
     hasBlob: async (_path, named) => blobs.has(named),
+    headManifest: async (_path, name) => (manifests.has(name) ? {} : undefined),
     blob: async (_path, { digest: named, size }) => {
       requests.push(`GET blob ${named}`);
       const bytes = blobs.get(named);

@@ -42,6 +42,7 @@ const noHttp = {
     referrersByApi: unused,
     blob: unused,
     hasBlob: unused,
+    headManifest: unused,
     putBlob: unused,
     putManifest: unused,
   },

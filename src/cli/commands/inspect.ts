@@ -5,6 +5,7 @@ import { printable } from '../../base/bytes.ts';
 import { errorCodes } from '../../base/errors.ts';
 import { parseImageName } from '../../base/image-name.ts';
 import { type InspectedManifest, inspect, type SeenSignature } from '../../operations/inspect.ts';
+import type { ForTool } from '../../operations/verify-for.ts';
 import type { CommandContext } from '../command.ts';
 import {
   collect,
@@ -54,12 +55,14 @@ async function run(image: string, parsed: Parsed, context: CommandContext): Prom
 }
 
 function printManifest(manifest: InspectedManifest, { terminal }: CommandContext): void {
-  const platform = manifest.platform === undefined ? '' : ` ${manifest.platform}`;
-  terminal.print(`${manifest.digest}${platform}`);
+  const { platform, attestationOf, sbom } = manifest;
+  const what = attestationOf === undefined ? (platform ?? '') : `attestations of ${attestationOf}`;
+  terminal.print(`${manifest.digest} ${what}`.trimEnd());
   const { signatures, problems = [] } = manifest;
   if (signatures.length === 0 && problems.length === 0) terminal.print('  no signatures');
   for (const signature of signatures)
     for (const line of signatureLines(signature)) terminal.print(`  ${line}`);
+  if (sbom !== undefined) terminal.print(`  an SBOM, which is no signature: ${printable(sbom, 500)}`);
   for (const { code, message } of problems)
     terminal.print(`  the list ends here: ${printable(message, 2000)} [${code}]`);
 }
@@ -77,10 +80,24 @@ function signatureLines(signature: SeenSignature): readonly string[] {
     problem === undefined || problem.code === verdict?.code
       ? []
       : [`malformed: ${printable(problem.message)} [${problem.code}]`];
-  const off =
-    signature.turnedOff === true ? ['podman does not look here: registries.d does not turn it on'] : [];
-  const lines = [...wordsOf(signature), ...bad, ...off, state];
+  const lines = [...wordsOf(signature), ...bad, ...readerLines(signature), state];
   return [`${format} ${printable(store, 500)}`, ...lines.map((line) => `  ${line}`)];
+}
+
+const toolNames: Readonly<Record<ForTool, string>> = {
+  podman: 'podman',
+  cosign2: 'cosign 2',
+  cosign3: 'cosign 3',
+};
+
+/** Which tools look at it; of the others those are told why not that look at this kind of signature at all. */
+function readerLines({ readBy, notReadBy = [], turnedOff }: SeenSignature): readonly string[] {
+  if (readBy === undefined) return [];
+  const by = readBy.length === 0 ? 'no tool' : readBy.map((tool) => toolNames[tool]).join(', ');
+  const refusals = notReadBy
+    .filter(({ tool, code }) => code !== 'trust.not-read' || (tool === 'podman' && turnedOff === true))
+    .map(({ tool, code, message }) => `${toolNames[tool]} does not: ${printable(message, 500)} [${code}]`);
+  return [`read by ${by}`, ...refusals];
 }
 
 function wordsOf({ untrusted, verdict }: SeenSignature): readonly string[] {
@@ -93,8 +110,15 @@ function wordsOf({ untrusted, verdict }: SeenSignature): readonly string[] {
     certificate === undefined ? [] : [`with a certificate${certificateText(certificate)}`],
     created === undefined ? [] : [`${says}at ${created}`],
     creator === undefined ? [] : [`${says}with ${printable(creator)}`],
-    untrusted.logEntry === undefined ? [] : ['with a log entry'],
+    untrusted.keyHint === undefined ? [] : [`${says}by the key ${printable(untrusted.keyHint)}`],
+    untrusted.predicateType === undefined ? [] : [`${says}${printable(untrusted.predicateType)}`],
+    untrusted.logEntry === undefined ? [] : [`with a log entry${at(untrusted.loggedAt)}`],
+    untrusted.timestampedAt === undefined ? [] : [`with a timestamp${at(untrusted.timestampedAt)}`],
   ].flat();
+}
+
+function at(time: string | undefined): string {
+  return time === undefined ? '' : ` that says ${time}`;
 }
 
 function certificateText({
