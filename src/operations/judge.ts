@@ -2,18 +2,39 @@
 import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { readBoundedFile } from '../io/files.ts';
+import type { TrustedRoot } from '../keys/trusted-root/trusted-root.ts';
 import { evaluate, evaluateKeys } from '../trust/evaluate.ts';
+import type { CertificateIdentity } from '../trust/identity-rule.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
 import { type Policy, parsePolicy } from '../trust/policy.ts';
+import type { ListHint } from '../stores/store.ts';
+import { signPredicateType } from '../trust/given-keys.ts';
 import { findPolicy, readPolicyText } from './policy-file.ts';
 import type { SignaturesWanted } from './subject.ts';
 import type { World } from './world.ts';
 
+/** Who is believed besides the signer, and what is asked of them; the parts of `GivenKeys`, as files. */
+export type WitnessFiles = {
+  /** trusted_root.json. Default: none for keys, sigstore's public instance for an identity. */
+  readonly trustedRoots?: readonly string[];
+  /** Rekor's public keys, PEM. */
+  readonly rekorKeys?: readonly string[];
+  readonly requireLog?: boolean;
+  readonly ignoreLog?: boolean;
+  readonly ignoreSct?: boolean;
+  /** A predicate type; for any but cosign's sign/v1 only statements count. */
+  readonly predicateType?: string;
+  /** The public instance's root is not fetched: the one that was fetched last counts, or the one that came with Bulla. */
+  readonly offline?: boolean;
+};
+
 export type JudgedBy =
-  /** policy.json; without `file` the one that containers/image's search path finds. */
-  | { readonly kind: 'policy'; readonly file?: string }
-  /** OpenPGP keyrings and sigstore public keys (PEM), any of which may have signed for the image's own name. */
-  | { readonly kind: 'keys'; readonly files: readonly string[] }
+  /** policy.json or trust.yaml; without `file` what $BULLA_POLICY names, else the policy.json of containers/image's search path. */
+  | { readonly kind: 'policy'; readonly file?: string; readonly offline?: boolean }
+  /** OpenPGP keyrings and sigstore public keys (PEM, or by URI), any of which may have signed for the image's own name. */
+  | ({ readonly kind: 'keys'; readonly files: readonly string[] } & WitnessFiles)
+  /** A certificate that a trusted root's authority has issued for this identity. */
+  | ({ readonly kind: 'identity'; readonly identity: CertificateIdentity } & WitnessFiles)
   /** `--insecure-policy`: everything is accepted. */
   | { readonly kind: 'insecure-accept-anything' };
 
@@ -21,6 +42,8 @@ export type Judge = {
   readonly judge: (subject: Subject) => Promise<Verdict>;
   /** What it looks at. A policy's verdict is podman's, so it goes by the same stores. */
   readonly looks: SignaturesWanted;
+  /** The predicate type that counts, which bundles may say of themselves. */
+  readonly hint?: ListHint;
 };
 
 /** What --insecure-policy says of everything. */
@@ -32,7 +55,7 @@ const anything: Verdict = {
 
 /**
  * Opens the judge once for all images of a command.
- * @throws BullaError `policy.not-found`, `policy.malformed`, `key.malformed`, `key.none`, `key.unusable`, `io.*`, `usage.invalid`
+ * @throws BullaError `policy.*`, `key.*`, `trusted-root.*`, `io.*`, `usage.invalid`
  */
 export async function openJudge(by: JudgedBy, requireSigned: boolean, world: World): Promise<Judge> {
   switch (by.kind) {
@@ -40,29 +63,34 @@ export async function openJudge(by: JudgedBy, requireSigned: boolean, world: Wor
       if (requireSigned)
         throw new BullaError('usage.invalid', '--insecure-policy and --require-signed contradict each other');
       return { judge: async () => anything, looks: 'as-configured' };
-    case 'keys': {
-      const { readGivenKeys } = await import('./judge-keys.ts');
-      const keys = await readGivenKeys(by.files);
-      return {
-        judge: (subject) => evaluateKeys(keys, subject, world.now()),
-        looks: keys.sigstore === undefined ? 'for-simple' : 'everywhere',
-      };
+    case 'keys':
+    case 'identity': {
+      const { readGiven } = await import('./judge-keys.ts');
+      const { looks, ...keys } = await readGiven(by, world);
+      const hint = { predicateType: keys.predicateType ?? signPredicateType };
+      return { judge: (subject) => evaluateKeys(keys, subject, world.now()), looks, hint };
     }
     case 'policy': {
-      const policy = await readPolicy(by.file, world);
-      const context = { keyring: readKeyFile, requireSigned };
+      const policy = await loadPolicy(by.file, world.environment);
+      let roots: Promise<readonly TrustedRoot[]> | undefined;
+      const publicRoots = (): Promise<readonly TrustedRoot[]> => (roots ??= readPublicRoots(by, world));
+      const context = { keyring: readKeyFile, requireSigned, publicRoots };
       return {
         judge: (subject) => evaluate(policy, subject, { ...context, now: world.now() }),
-        looks: 'as-configured',
+        // a policy.json's verdict is podman's, so it goes by the same stores
+        looks: policy.stores === 'everywhere' ? 'everywhere' : 'as-configured',
       };
     }
   }
 }
 
-/** Reads and parses the policy, the named one or the one that the search path finds. */
-async function readPolicy(file: string | undefined, world: World): Promise<Policy> {
-  const path = file ?? (await findPolicy(world.environment));
-  return parsePolicy(await readPolicyText(path), path);
+/** sigstore's public instance, for a trust.yaml that names it. */
+async function readPublicRoots(
+  { offline = false }: { readonly offline?: boolean },
+  world: World,
+): Promise<readonly TrustedRoot[]> {
+  const { publicTrustedRoots } = await import('./public-root.ts');
+  return publicTrustedRoots(world, { offline });
 }
 
 async function readKeyFile(path: string): Promise<Uint8Array> {

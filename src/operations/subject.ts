@@ -5,7 +5,7 @@ import { formatImageName, type ImageName } from '../base/image-name.ts';
 import type { Reference } from '../base/reference.ts';
 import type { Image } from '../images/image.ts';
 import type { LocatedStores } from '../stores/locate.ts';
-import type { SignatureStore } from '../stores/store.ts';
+import type { ListHint, SignatureStore } from '../stores/store.ts';
 import { dockerScopes, pathScopes, type ScopeSubject } from '../trust/scopes.ts';
 import type { Subject } from '../trust/verdict.ts';
 import type { World } from './world.ts';
@@ -13,9 +13,15 @@ import type { World } from './world.ts';
 /**
  * Which stores are read. `as-configured`: those of registries.d. `for-simple`: those that may hold GPG
  * signatures. `everywhere`: the attachments first, whether registries.d turns them on or not, then the
- * bundles, then those for GPG signatures, which cost a ping besides (docs/reference/requests.md).
+ * bundles, then those for GPG signatures, which cost a ping besides (docs/reference/requests.md). `for-sigstore`: the
+ * same without those for GPG signatures. `for-statements`: bundles and cosign's old attestations.
  */
-export type SignaturesWanted = 'as-configured' | 'for-simple' | 'everywhere';
+export type SignaturesWanted =
+  | 'as-configured'
+  | 'for-simple'
+  | 'for-sigstore'
+  | 'for-statements'
+  | 'everywhere';
 
 export type Judged = {
   readonly image: Image;
@@ -23,15 +29,17 @@ export type Judged = {
   /** `--as`: the Docker reference claimed for the image. */
   readonly as: Reference | undefined;
   readonly looks: SignaturesWanted;
+  /** What the reader is after, among bundles. */
+  readonly hint?: ListHint;
 };
 
-export async function subjectOf({ image, digest, as, looks }: Judged, world: World): Promise<Subject> {
+export async function subjectOf({ image, digest, as, looks, hint }: Judged, world: World): Promise<Subject> {
   const reference = as ?? (image.name.transport === 'docker' ? image.name.reference : undefined);
   return {
     ...(await scopeSubjectOf(image.name, as)),
     ...(reference !== undefined && { dockerReference: reference }),
     manifestDigest: digest,
-    signatures: () => signaturesOf(image, digest, looks, world),
+    signatures: () => signaturesOf({ image, digest, looks, hint }, world),
   };
 }
 
@@ -63,19 +71,27 @@ export async function scopeSubjectOf(name: ImageName, as?: Reference): Promise<S
 
 /** The stores to read, in the order that finds what is wanted with the fewest requests. */
 function storesToRead(located: LocatedStores, looks: SignaturesWanted): readonly SignatureStore[] {
-  const { readers, attachments, referrers } = located;
+  const { readers, attachments, referrers, oldAttestations } = located;
+  // dir: holds all kinds in one folder
   if (looks === 'as-configured' || attachments === undefined) return readers;
   const others = readers.filter((store) => store !== attachments);
-  if (looks === 'for-simple') return others;
-  return [attachments, ...(referrers === undefined ? [] : [referrers]), ...others];
+  const bundles = referrers === undefined ? [] : [referrers];
+  switch (looks) {
+    case 'for-simple':
+      return others;
+    case 'for-sigstore':
+      return [attachments, ...bundles];
+    case 'for-statements':
+      return [...bundles, ...(oldAttestations === undefined ? [] : [oldAttestations])];
+    case 'everywhere':
+      return [attachments, ...bundles, ...others];
+  }
 }
 
 async function* signaturesOf(
-  image: Image,
-  digest: Digest,
-  looks: SignaturesWanted,
+  { image, digest, looks, hint }: Pick<Judged, 'image' | 'digest' | 'looks'> & { hint: ListHint | undefined },
   world: World,
 ): ReturnType<Subject['signatures']> {
   for (const store of storesToRead(await world.stores(image), looks))
-    yield* store.list(world.imageId(image, digest));
+    yield* store.list(world.imageId(image, digest), hint);
 }

@@ -73,8 +73,9 @@ async function verifyOne(
   world: World,
 ): Promise<ImageVerdict> {
   try {
-    // who looks everywhere comes to the GPG signatures last, and asks then where they are
-    await using image = await openImage(name, world, { stores: judge.looks !== 'everywhere' });
+    // GPG signatures are come to last or not at all, and asked for where they are then
+    const stores = judge.looks === 'as-configured' || judge.looks === 'for-simple';
+    await using image = await openImage(name, world, { stores });
     const top = await image.manifest();
     const verdicts = await judgeImage(image, top, request, judge, world);
     return summary(name, top, verdicts, request.all === true);
@@ -93,8 +94,10 @@ async function judgeImage(
 ): Promise<readonly InstanceVerdict[]> {
   const judgeDigest = async (digest: Digest): Promise<Verdict> => {
     const { as } = request;
-    const verdict = await judge.judge(await subjectOf({ image, digest, as, looks: judge.looks }, world));
-    await warnOfUnread(image, verdict, world);
+    const { looks, hint } = judge;
+    const wanted = { image, digest, as, looks, ...(hint !== undefined && { hint }) };
+    const verdict = await judge.judge(await subjectOf(wanted, world));
+    if (looks === 'as-configured') await warnOfUnread(image, verdict, world);
     return verdict;
   };
   if (!isIndexType(top.mediaType)) return [{ ...(await judgeDigest(top.digest)), digest: top.digest }];
