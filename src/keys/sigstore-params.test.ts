@@ -103,10 +103,12 @@ test('what is no such file', async () => {
     'privateKeyFile: &a a\nprivateKeyPassphraseFile: *a',
     'privateKeyFile: !!str a',
     'privateKeyFile: a\n---\nprivateKeyFile: b',
-    'privateKeyFile: "a',
+    ...['privateKeyFile: "a', '- privateKeyFile: a', 'privateKeyFile: a: b', '\ttab'],
+    'privatekeyfile: a',
     'privateKeyFile: a\nrekorURL: "r example"',
   ];
   for (const text of texts) await rejects(parse(text), code('usage.invalid'), text);
+  await rejects(parseSigstoreParams(new Uint8Array([0xff]), 'p.yaml'), code('usage.invalid'));
 });
 
 test('no error repeats the token', async () => {
