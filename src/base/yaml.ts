@@ -80,7 +80,8 @@ class Reader {
   #member({ key, value }: Pair<ParsedNode, Node | null>, depth: number): JsonMember {
     const read = this.value(key, depth + 1);
     if (read.kind !== 'string') return this.#refuse(read.offset, 'a key must be a text: put it into quotes');
-    if (read.value === '<<') this.#refuse(read.offset, 'merge keys are not allowed');
+    const isPlain = this.#yaml.isScalar(key) && key.type === 'PLAIN';
+    if (isPlain && read.value === '<<') this.#refuse(read.offset, 'merge keys are not allowed');
     const { offset } = read;
     return {
       key: read.value,
