@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 
 import { isBullaError } from './errors.ts';
-import { type JsonValue, parseJson, positionOf } from './json.ts';
+import { type JsonValue, parseJson, parseJsonLeaving, positionOf } from './json.ts';
 
 /** The value as JSON.parse would give it (the last of double members wins). */
 function plain(value: JsonValue): unknown {
@@ -116,4 +116,32 @@ test('a string of megabytes, with and without escapes', () => {
   }
   assert.throws(() => parseJson(`"${plain}`, 'x'), { code: 'json.malformed' });
   assert.throws(() => parseJson(`"${plain}\\"`, 'x'), { code: 'json.malformed' });
+});
+
+test('a member that is left as text is checked as strictly, and is the same', () => {
+  const reads = (parse: () => JsonValue | undefined): JsonValue | undefined => {
+    try {
+      return parse();
+    } catch (error) {
+      assert.ok(isBullaError(error, 'json.malformed'), String(error));
+      return undefined;
+    }
+  };
+  const noise = fc.constantFrom('', '{', '}', '[', ']', ',', ':', '"', '1', ' ', 'null', '\\');
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 4 }), noise, fc.nat(40), (value, put, at) => {
+      const good = `{"a":1,"p":${JSON.stringify(value)},"b":{"p":2}}`;
+      const text = good.slice(0, at) + put + good.slice(at);
+      const whole = reads(() => parseJson(text, 'x'));
+      const partial = reads(() => parseJsonLeaving('p', text, 'x').object);
+      assert.equal(partial === undefined, whole === undefined, text);
+    }),
+    { numRuns: 500 },
+  );
+  const { object, left } = parseJsonLeaving('p', '{"a":{"p":1}, "p" : [1, {"x":2}] ,"c":3}', 'x');
+  assert.equal(left, '[1, {"x":2}]');
+  assert.equal(object.kind === 'object' && object.members.length, 3);
+  assert.equal(parseJsonLeaving('p', '[{"p":1}]', 'x').left, undefined);
+  const deep = `{"p":${'['.repeat(65)}${']'.repeat(65)}}`;
+  assert.throws(() => parseJsonLeaving('p', deep, 'x'), { code: 'json.malformed' });
 });

@@ -40,15 +40,36 @@ export function parseJson(text: string, what: string): JsonValue {
   return new Reader(text, what).document();
 }
 
+/** An object without one of its members, which is checked but not built: a tree is ten times its text. */
+export type PartialObject = {
+  readonly object: JsonValue;
+  /** The JSON of the member's value; undefined where the object has none. */
+  readonly left: string | undefined;
+};
+
+/**
+ * Parses one JSON text, and leaves one member of the outermost object as text: `key` itself stays among its
+ * members, as null. Of a value that is no object nothing is left.
+ * @throws BullaError `json.malformed`
+ */
+export function parseJsonLeaving(key: string, text: string, what: string): PartialObject {
+  const reader = new Reader(text, what, key);
+  const object = reader.document();
+  return { object, left: reader.left };
+}
+
 /** A class only because the position is state that every rule of the grammar moves. */
 class Reader {
   #at = 0;
   readonly #text: string;
   readonly #what: string;
+  readonly #leaving: string | undefined;
+  left: string | undefined;
 
-  constructor(text: string, what: string) {
+  constructor(text: string, what: string, leaving?: string) {
     this.#text = text;
     this.#what = what;
+    this.#leaving = leaving;
   }
 
   document(): JsonValue {
@@ -84,11 +105,44 @@ class Reader {
       const key = this.#string();
       this.#blanks();
       if (!this.#take(':')) throw this.#error('a colon is missing after the member name');
-      members.push({ key, offset: keyOffset, value: this.#value(depth + 1) });
+      const value = depth === 0 && key === this.#leaving ? this.#leave() : this.#value(depth + 1);
+      members.push({ key, offset: keyOffset, value });
       this.#blanks();
     } while (this.#take(','));
     if (!this.#take('}')) throw this.#error('a comma or } is missing');
     return { kind: 'object', offset, members };
+  }
+
+  /** Reads a value of the outermost object, and keeps its text alone. */
+  #leave(): JsonNull {
+    this.#blanks();
+    const offset = this.#at;
+    this.#skip(1);
+    this.left = this.#text.slice(offset, this.#at);
+    return { kind: 'null', offset };
+  }
+
+  /** The grammar of #value, without its values. */
+  #skip(depth: number): void {
+    this.#blanks();
+    const first = this.#text[this.#at];
+    if (first !== '{' && first !== '[') return void this.#value(depth);
+    if (depth > limits.jsonDepth) throw this.#error(`nested deeper than ${limits.jsonDepth}`);
+    this.#at += 1;
+    const close = first === '{' ? '}' : ']';
+    this.#blanks();
+    if (this.#take(close)) return;
+    do {
+      this.#blanks();
+      if (first === '{') {
+        this.#string();
+        this.#blanks();
+        if (!this.#take(':')) throw this.#error('a colon is missing after the member name');
+      }
+      this.#skip(depth + 1);
+      this.#blanks();
+    } while (this.#take(','));
+    if (!this.#take(close)) throw this.#error(`a comma or ${close} is missing`);
   }
 
   #array(depth: number): JsonArray {

@@ -1,10 +1,15 @@
 /** In-toto statements (in-toto/attestation, spec v0.1 and v1): which artifacts, and what is said of them. */
-import { utf8 } from '../base/bytes.ts';
-import { BullaError } from '../base/errors.ts';
-import type { JsonObject, JsonValue } from '../base/json.ts';
+import { textOf as decodeText, utf8 } from '../base/bytes.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
+import {
+  type JsonObject,
+  type JsonValue,
+  parseJson,
+  parseJsonLeaving,
+  type PartialObject,
+} from '../base/json.ts';
 import { limits } from '../base/limits.ts';
 import { escapeAsGo } from './go-json.ts';
-import { readMessageText } from './proto-json.ts';
 
 export type StatementSubject = {
   readonly name?: string;
@@ -17,7 +22,10 @@ export type Statement = {
   readonly version: '0.1' | '1';
   readonly subjects: readonly StatementSubject[];
   readonly predicateType: string;
-  /** Undefined where it is missing or null: cosign 3.0.0 to 3.0.4 wrote none. */
+  /**
+   * Undefined where it is missing or null: cosign 3.0.0 to 3.0.4 wrote none. Built when it is asked for: an SBOM of ten
+   * megabytes is a hundred as a tree, and to verify it nobody looks inside.
+   */
   readonly predicate: JsonValue | undefined;
 };
 
@@ -35,7 +43,8 @@ const types: Readonly<Record<string, Statement['version']>> = {
  * @throws BullaError `signature.payload-malformed`, `signature.wrong-type` where it is another kind of document
  */
 export function parseStatement(payload: Uint8Array): Statement {
-  const statement = membersOf(readPayload(payload), 'the statement');
+  const { object, left } = readPayload(payload);
+  const statement = membersOf(object, 'the statement');
   const version = versionOf(textOf(statement.get('_type'), '_type'));
   const list = statement.get('subject');
   if (list?.kind !== 'array' || list.items.length === 0) throw malformed('it has no subject');
@@ -44,20 +53,24 @@ export function parseStatement(payload: Uint8Array): Statement {
   }
   const predicateType = textOf(statement.get('predicateType'), 'predicateType');
   if (predicateType === '') throw malformed('predicateType is empty');
-  const predicate = statement.get('predicate');
   return {
     version,
     subjects: list.items.map(subjectOf),
     predicateType,
-    predicate: predicate?.kind === 'null' ? undefined : predicate,
+    get predicate(): JsonValue | undefined {
+      return left === undefined || left === 'null' ? undefined : parseJson(left, 'predicate');
+    },
   };
 }
 
-function readPayload(payload: Uint8Array): JsonValue {
+function readPayload(payload: Uint8Array): PartialObject {
+  const text = decodeText(payload);
+  if (text === undefined) throw malformed('it is not valid UTF-8');
   try {
-    return readMessageText(payload, 'statement');
+    return parseJsonLeaving('predicate', text, 'statement');
   } catch (error) {
-    throw error instanceof BullaError ? new BullaError('signature.payload-malformed', error.message) : error;
+    if (isBullaError(error, 'json.malformed')) throw malformed(error.message);
+    throw error;
   }
 }
 
