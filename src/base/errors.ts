@@ -148,6 +148,8 @@ const exitCodes = {
   'trust.not-read': 1,
   'trust.key-unavailable': 2,
   // operations
+  'tuf.unreachable': 3,
+  'tuf.refused': 3,
   // servers
   'server.cannot-listen': 3,
 } as const;

@@ -44,6 +44,8 @@ export const limits = {
   identityAnswerBytes: 262_144,
   /** trusted_root.json, one root or several. */
   trustedRootBytes: 4_194_304,
+  /** One file of a TUF repository, as it lies in the cache. */
+  tufBytes: 16_777_216,
   /** policy.json, registries.d, registries.conf, auth.json: one file. */
   configFileBytes: 4_194_304,
   /** A file that is signed or verified: it is held at once. */
