@@ -94,9 +94,14 @@ const toolNames: Readonly<Record<ForTool, string>> = {
 function readerLines({ readBy, notReadBy = [], turnedOff }: SeenSignature): readonly string[] {
   if (readBy === undefined) return [];
   const by = readBy.length === 0 ? 'no tool' : readBy.map((tool) => toolNames[tool]).join(', ');
-  const refusals = notReadBy
-    .filter(({ tool, code }) => code !== 'trust.not-read' || (tool === 'podman' && turnedOff === true))
-    .map(({ tool, code, message }) => `${toolNames[tool]} does not: ${printable(message, 500)} [${code}]`);
+  const told = notReadBy.filter(
+    ({ tool, code }) => code !== 'trust.not-read' || (tool === 'podman' && turnedOff === true),
+  );
+  const refusals = [...new Set(told.map(({ message }) => message))].map((reason) => {
+    const tools = told.filter(({ message }) => message === reason);
+    const names = tools.map(({ tool }) => toolNames[tool]).join(', ');
+    return `not read by ${names}: ${printable(reason, 500)} [${tools[0]?.code ?? ''}]`;
+  });
   return [`read by ${by}`, ...refusals];
 }
 
