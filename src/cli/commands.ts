@@ -34,7 +34,21 @@ export const commands: readonly CommandEntry[] = [
     summary: 'sign a statement about a file',
     load: () => import('./commands/attest-blob.ts'),
   },
-  { name: 'verify', summary: 'judge an image by policy or key', load: () => import('./commands/verify.ts') },
+  {
+    name: 'verify',
+    summary: 'judge an image by policy, key or certificate',
+    load: () => import('./commands/verify.ts'),
+  },
+  {
+    name: 'verify-attestation',
+    summary: 'judge the attestations of an image',
+    load: () => import('./commands/verify-attestation.ts'),
+  },
+  {
+    name: 'verify-blob',
+    summary: 'judge the signature of a file',
+    load: () => import('./commands/verify-blob.ts'),
+  },
   {
     name: 'inspect',
     summary: 'list the signatures of an image',

@@ -1,6 +1,7 @@
 /** A verdict as lines for people and as JSON for machines (docs/reference/verdict.md). */
-import { printable } from '../base/bytes.ts';
+import { printable, textOf } from '../base/bytes.ts';
 import type { ImageVerdict, InstanceVerdict } from '../operations/verify.ts';
+import { signPredicateType } from '../trust/given-keys.ts';
 import type { Terminal } from './terminal.ts';
 import type { RequirementVerdict, SignatureVerdict, Verdict } from '../trust/verdict.ts';
 
@@ -9,7 +10,10 @@ export function verdictJson(verdict: ImageVerdict): unknown {
   const { error, instances, ...rest } = verdict;
   return {
     ...rest,
-    ...(instances !== undefined && { instances }),
+    requirements: rest.requirements.map(requirementJson),
+    ...(instances !== undefined && {
+      instances: instances.map((each) => ({ ...each, requirements: each.requirements.map(requirementJson) })),
+    }),
     ...(error !== undefined && {
       error: {
         code: error.code,
@@ -18,6 +22,17 @@ export function verdictJson(verdict: ImageVerdict): unknown {
       },
     }),
   };
+}
+
+/** A statement that was asked for is shown as the JSON that it is. */
+function requirementJson(requirement: RequirementVerdict): unknown {
+  return { ...requirement, signatures: requirement.signatures.map(signatureJson) };
+}
+
+/** One signature's verdict. */
+export function signatureJson({ statement, ...signature }: SignatureVerdict): object {
+  if (statement === undefined) return signature;
+  return { ...signature, statement: JSON.parse(textOf(statement) ?? 'null') as unknown };
 }
 
 /** First line: `accepted` or `refused`, image, digest. What follows says why. */
@@ -83,13 +98,19 @@ function requirementLines(requirement: RequirementVerdict, explain: boolean): re
   return [accepted === undefined ? `  ${type}` : `  ${type}: ${signatureLine(accepted)}`];
 }
 
-function signatureLine(signature: SignatureVerdict): string {
+/** One signature's verdict, for people. */
+export function signatureLine(signature: SignatureVerdict): string {
   const where = printable(signature.store, 500);
   if (!signature.accepted) return `${where}: ${printable(signature.message, 1000)} [${signature.code}]`;
   // a certificate vouches for a person, whose name stands in place of a key's; what was signed is the reference
-  const { key, identity, reference } = signature;
-  const signer = key ?? (reference === undefined ? undefined : identity);
-  const name = reference ?? identity;
+  const { key, identity, reference, predicateType, format, signer: whose } = signature;
+  const isPerson = whose?.startsWith('identity:') === true || format === 'bundle' || format === 'attestation';
+  const signer = isPerson ? (identity ?? key) : (key ?? (reference === undefined ? undefined : identity));
+  const name = reference ?? (isPerson ? undefined : identity);
   const by = signer === undefined ? '' : `by ${printable(signer)} `;
-  return `${by}${name === undefined ? '' : `for ${printable(name)} `}(${where})`;
+  const says =
+    predicateType === undefined || predicateType === signPredicateType
+      ? ''
+      : `stating ${printable(predicateType)} `;
+  return `${by}${name === undefined ? '' : `for ${printable(name)} `}${says}(${where})`;
 }

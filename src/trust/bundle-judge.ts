@@ -1,16 +1,17 @@
 /** Judging what hangs on an image: bundles, cosign 2's attestations, and `.sig` attachments by identity. */
 import { printable } from '../base/bytes.ts';
 import { hexOf } from '../base/digest.ts';
-import { type ErrorCode, isBullaError } from '../base/errors.ts';
+import type { ErrorCode } from '../base/errors.ts';
 import { parseBundle } from '../formats/bundle-parse.ts';
 import { cosignMediaType, parseCosignPayload, signatureOf } from '../formats/cosign.ts';
 import { type Envelope, parseEnvelope } from '../formats/dsse.ts';
 import type { Signature } from '../formats/signature.ts';
-import type { Statement } from '../formats/statement.ts';
+import { cosignSignPredicateType, type Statement } from '../formats/statement.ts';
 import type { BundleRule } from './bundle-rule.ts';
 import { type Fault, fault } from './bundle-witness.ts';
 import { judgeEvidence } from './evidence-judge.ts';
 import type { Signed } from './evidence-signer.ts';
+import { orFault, type Place, proven, refused, signedBy } from './evidence-verdict.ts';
 import { evidenceOfAnnotations, evidenceOfBundle, type UntrustedEvidence } from './evidence.ts';
 import { matchIdentity } from './identity.ts';
 import { claimedIdentity } from './claimed-identity.ts';
@@ -61,16 +62,19 @@ function judgeEnvelope(
   open: () => Opened | Fault,
 ): SignatureVerdict {
   const opened = orFault(open);
-  if ('ok' in opened) return refused(stored, opened);
+  if ('ok' in opened) return refused(placeOf(stored), opened);
   const read = readStatement(opened.envelope.payloadType, opened.envelope.payload);
-  if (!read.ok) return refused(stored, read);
+  if (!read.ok) return refused(placeOf(stored), read);
   const { statement } = read;
   const untrusted = { predicateType: statement.predicateType };
   const foreign = foreignPredicate(statement, rule);
-  if (foreign !== undefined) return { ...refused(stored, foreign), untrusted };
+  if (foreign !== undefined) return { ...refused(placeOf(stored), foreign), untrusted };
   const signed = judgeEvidence(opened.evidence, rule);
-  if (!signed.ok) return { ...refused(stored, signed), untrusted };
-  return stated(stored, signed, statement, wrongSubject(statement, digestsOf(subject), rule));
+  if (!signed.ok) return { ...refused(placeOf(stored), signed), untrusted };
+  const wrong = wrongSubject(statement, digestsOf(subject), rule);
+  const verdict = stated(stored, signed, statement, wrong);
+  const isAsked = rule.predicateType !== cosignSignPredicateType;
+  return verdict.accepted && isAsked ? { ...verdict, statement: opened.envelope.payload } : verdict;
 }
 
 /** The statement is vouched for by here. */
@@ -80,7 +84,7 @@ function stated(
   { predicateType }: Statement,
   wrong: Fault | undefined,
 ): SignatureVerdict {
-  const base = { ...proven(stored, signed), predicateType };
+  const base = { ...proven(placeOf(stored), signed), predicateType };
   if (wrong !== undefined) return { ...base, accepted: false, code: wrong.code, message: wrong.message };
   const message = [`${signedBy(signed)}, stating ${printable(predicateType)}`, ...signed.notes].join('; ');
   return { ...base, accepted: true, code: 'accepted', message };
@@ -100,8 +104,8 @@ export function judgeSigAttachment(
   const { signature } = stored;
   if (signature.format !== 'cosign') return ofOtherFormat(stored, 'a signature attachment');
   const signed = judgeEvidence(() => evidenceOfAttachment(signature), rule);
-  if (!signed.ok) return refused(stored, signed);
-  const base = proven(stored, signed);
+  if (!signed.ok) return refused(placeOf(stored), signed);
+  const base = proven(placeOf(stored), signed);
   const claim = orFault(() => parseCosignPayload(signature.payload));
   if ('ok' in claim) return { ...base, accepted: false, code: claim.code, message: claim.message };
   const { dockerReference, manifestDigest } = claim;
@@ -136,12 +140,6 @@ function digestsOf({ manifestDigest }: Judged): ReadonlyMap<string, string> {
   return new Map([['sha256', hexOf(manifestDigest)]]);
 }
 
-/** `signed by KEY` or `signed by alice@example.com (https://issuer), at TIME` */
-function signedBy({ identity, key = '', times: [time] }: Signed): string {
-  const by = identity === undefined ? key : printable(identity);
-  return `signed by ${by}${time === undefined ? '' : ` at ${new Date(time).toISOString()}`}`;
-}
-
 /** Judges whatever format a sigstore signature has; a GPG signature is of another kind. */
 export function judgeStored(
   stored: StoredLike,
@@ -159,7 +157,7 @@ export function judgeStored(
       return signature.mediaType === cosignMediaType
         ? judgeSigAttachment(stored, rule, subject, identity)
         : refused(
-            stored,
+            placeOf(stored),
             fault(
               'signature.wrong-type',
               `an attachment of the type ${printable(signature.mediaType)}, which is no signature`,
@@ -172,40 +170,17 @@ export function judgeStored(
   }
 }
 
-/** What holds of a signature whose signer is proven. */
-function proven(
-  { signature, location }: StoredLike,
-  { signer, key, identity, times }: Signed,
-): Pick<SignatureVerdict, 'format' | 'store' | 'key' | 'identity' | 'signer' | 'times'> {
-  return {
-    format: signature.format,
-    store: location,
-    signer,
-    ...(key !== undefined && { key }),
-    ...(identity !== undefined && { identity }),
-    ...(times.length > 0 && { times: times.map((time) => new Date(time).toISOString()) }),
-  };
-}
-
-function refused({ signature, location }: StoredLike, { code, message }: Fault): SignatureVerdict {
-  return { format: signature.format, store: location, accepted: false, code, message };
-}
-
 /** The verdict on what is of another format than the one that is judged. */
 export function ofOtherFormat(stored: StoredLike, wanted: string): SignatureVerdict {
   const { signature } = stored;
-  if (signature.format === 'unreadable') return refused(stored, fault(signature.code, signature.message));
+  if (signature.format === 'unreadable')
+    return refused(placeOf(stored), fault(signature.code, signature.message));
   return refused(
-    stored,
+    placeOf(stored),
     fault('signature.wrong-type', `a ${signature.format} signature, where ${wanted} is wanted`),
   );
 }
 
-function orFault<T extends object>(read: () => T): T | Fault {
-  try {
-    return read();
-  } catch (error) {
-    if (isBullaError(error)) return fault(error.code, error.message);
-    throw error;
-  }
+function placeOf({ signature, location }: StoredLike): Place {
+  return { format: signature.format, store: location };
 }

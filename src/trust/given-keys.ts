@@ -115,8 +115,8 @@ function judgeByRules(
   };
 }
 
-/** One for the keys, one for the identity. */
-function rulesOf(keys: GivenKeys, now: Date): readonly BundleRule[] {
+/** The rules that were given: one for the keys, one for the identity. */
+export function rulesOf(keys: GivenKeys, now: Date): readonly BundleRule[] {
   const { sigstore, identity, roots = [], rekorKeys, requireLog, ignoreLog, ignoreSct } = keys;
   const rule = (signer: BundleSigner, log: Demand): BundleRule => ({
     signer,

@@ -39,6 +39,8 @@ export type SignatureVerdict = {
   readonly signer?: string;
   /** What a bundle or attestation says of the image, where it is accepted. */
   readonly predicateType?: string;
+  /** The bytes of the statement that was signed, where it is accepted and another than cosign’s signature was asked for. */
+  readonly statement?: Uint8Array;
   /** When it was signed, by every log and timestamp authority that is trusted and says so: RFC 3339. */
   readonly times?: readonly string[];
   /** The names of a trust.yaml's signers whose it is, where it is accepted. */

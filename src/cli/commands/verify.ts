@@ -1,16 +1,13 @@
-/** `bulla verify IMAGE...`: the verdict, by policy or by key. */
+/** `bulla verify IMAGE...`: the verdict, by policy, by key or by certificate. */
 import { Command } from 'commander';
 
 import { BullaError } from '../../base/errors.ts';
-import { parseImageName } from '../../base/image-name.ts';
-import { parseReference } from '../../base/reference.ts';
 import type { JudgedBy } from '../../operations/judge.ts';
-import { type ImageVerdict, verify } from '../../operations/verify.ts';
-import type { CommandContext, Outcome } from '../command.ts';
+import type { CommandContext } from '../command.ts';
+import { givenJudge, withSignerOptions } from '../judge-options.ts';
 import {
   collect,
   flagOption,
-  listOption,
   type Parsed,
   policyOption,
   textOption,
@@ -19,18 +16,23 @@ import {
   withRegistriesDOption,
   withRegistryOptions,
 } from '../options.ts';
-import { worstOutcome } from '../outcome.ts';
-import { verdictJson, verdictLines } from '../verdict.ts';
-import { openCommandWorld, platformOption } from '../world.ts';
+import { readPredicateType } from '../predicate-type.ts';
+import { runVerify } from '../verify-run.ts';
 
 export function command(context: CommandContext): Command {
   const verify = new Command('verify')
-    .description('Judge images: by the policy, or by a key. Exit 0 accepted, 1 refused, 3 could not decide.')
+    .description(
+      'Judge images: by the policy, by a key, or by whom a certificate is about. Exit 0 accepted, 1 refused, 3 could not decide.',
+    )
     .argument('<image...>', 'images; a name without transport means docker://')
     .option(
-      '--key <file>',
-      'judge by this public key instead of a policy: OpenPGP keyring or PEM (sigstore); repeatable',
+      '--key <key>',
+      'judge by this public key instead of a policy: OpenPGP keyring, PEM (sigstore), or a key’s URI; repeatable',
       collect,
+    )
+    .option(
+      '--type <type>',
+      'with a key or certificate: the statement that is wanted (default: cosign’s signature)',
     )
     .option(
       '--as <ref>',
@@ -39,70 +41,41 @@ export function command(context: CommandContext): Command {
     .option('--all', 'judge each instance of a list')
     .option('--explain', 'tell scope, requirements, every signature and its reason')
     .option('--json', 'print the verdicts as JSON');
-  withPlatformOptions(withPolicyOptions(withRegistriesDOption(withRegistryOptions(verify))));
+  withPlatformOptions(
+    withPolicyOptions(withRegistriesDOption(withRegistryOptions(withSignerOptions(verify)))),
+  );
   return verify
     .addHelpText(
       'after',
-      '\nExample:\n  $ bulla verify --policy policy.json docker://registry.example.com/ns/app:1.0',
+      `
+Example:
+  $ bulla verify --policy policy.json docker://registry.example.com/ns/app:1.0
+  $ bulla verify --certificate-identity alice@example.com --certificate-oidc-issuer https://accounts.example.com \\
+      --trusted-root trusted_root.json docker://registry.example.com/ns/app:1.0`,
     )
-    .action((images: readonly string[], parsed: Parsed) => run(images, parsed, context));
-}
-
-async function run(images: readonly string[], parsed: Parsed, context: CommandContext): Promise<void> {
-  const { terminal } = context;
-  const json = flagOption(parsed, 'json');
-  try {
-    const by = judgedBy(parsed, context);
-    const as = textOption(parsed, 'as');
-    const platform = platformOption(parsed);
-    const names = images.map(parseImageName);
-    await using world = await openCommandWorld(parsed, terminal, names);
-    const verdicts = await verify(
-      {
-        images: names,
-        by,
-        all: flagOption(parsed, 'all'),
-        requireSigned: flagOption(parsed, 'requireSigned'),
-        ...(as !== undefined && { as: parseReference(as) }),
-        ...(platform !== undefined && { platform }),
-      },
-      world,
+    .action((images: readonly string[], parsed: Parsed) =>
+      runVerify(images, parsed, context, () => judgedBy(parsed, context)),
     );
-    if (json) terminal.printJson(verdicts.map(verdictJson));
-    else print(verdicts, flagOption(parsed, 'explain'), context);
-    context.finish(worstOutcome(verdicts.map(outcomeOf)));
-  } catch (error) {
-    // nothing was judged: an empty list is the one document that is true
-    if (json) terminal.printJson([]);
-    throw error;
-  }
 }
 
 /** What judges; two judges at once are refused: which of them decides would be a guess. */
 export function judgedBy(parsed: Parsed, { terminal }: CommandContext): JudgedBy {
-  const files = listOption(parsed, 'key');
+  const type = textOption(parsed, 'type');
+  const given = givenJudge(parsed, terminal, type === undefined ? undefined : readPredicateType(type));
   const file = policyOption(parsed);
   const insecure = flagOption(parsed, 'insecurePolicy');
-  if ([files.length > 0, file !== undefined, insecure].filter(Boolean).length > 1) {
-    throw new BullaError('usage.invalid', '--key, --policy and --insecure-policy exclude each other');
+  if ([given !== undefined, file !== undefined, insecure].filter(Boolean).length > 1) {
+    throw new BullaError(
+      'usage.invalid',
+      '--key or --certificate-identity, --policy and --insecure-policy exclude each other',
+    );
+  }
+  if (type !== undefined && given === undefined) {
+    throw new BullaError('usage.invalid', '--type goes with --key or --certificate-identity');
   }
   if (insecure) {
     terminal.warn('--insecure-policy accepts anything');
     return { kind: 'insecure-accept-anything' };
   }
-  if (files.length > 0) return { kind: 'keys', files };
-  return { kind: 'policy', ...(file !== undefined && { file }) };
-}
-
-function print(verdicts: readonly ImageVerdict[], explain: boolean, { terminal }: CommandContext): void {
-  for (const verdict of verdicts) {
-    if (verdict.error !== undefined) terminal.error(verdict.error);
-    for (const line of verdictLines(verdict, explain, (word, colour) => terminal.paint(word, colour)))
-      terminal.print(line);
-  }
-}
-
-function outcomeOf(verdict: ImageVerdict): Outcome {
-  if (verdict.error !== undefined) return verdict.error.exitCode;
-  return verdict.accepted ? 0 : 1;
+  return given ?? { kind: 'policy', ...(file !== undefined && { file }) };
 }
