@@ -3,13 +3,15 @@
  * here was measured: podman 5.8 and skopeo 1.22, cosign 2.5 and 3.1 (docs/reference/inspect.md). Whether
  * the tool then believes what it looks at is the judge's to say.
  */
-import { type ErrorCode, isBullaError } from '../base/errors.ts';
+import { BullaError, type ErrorCode, isBullaError } from '../base/errors.ts';
 import type { Reference } from '../base/reference.ts';
 import { parseBundle, type UntrustedBundle } from '../formats/bundle.ts';
 import { cosignMediaType, type CosignSignature } from '../formats/cosign.ts';
 import { readUntrustedCosign } from '../formats/cosign-untrusted.ts';
+import type { LocatedStores } from '../stores/locate.ts';
+import type { ImageId, StoredSignature } from '../stores/store.ts';
 import { matchIdentity } from '../trust/identity.ts';
-import type { FoundSignature } from './read-stores.ts';
+import { type FoundSignature, type ReadStore, readStores } from './read-stores.ts';
 
 /** `podman` stands for skopeo and CRI-O too, which share its code. */
 export type ForTool = 'podman' | 'cosign2' | 'cosign3';
@@ -47,6 +49,25 @@ export function filterFor(
     const refusal = why(found);
     return refusal === undefined ? { found, reads: true } : { found, reads: false, ...refusal };
   });
+}
+
+/**
+ * The signatures that a tool looks at, for a judge: what it passes over is not there.
+ * @throws BullaError what keeps a store that the tool reads from being read
+ */
+export async function* signaturesFor(
+  tool: ForTool,
+  located: LocatedStores,
+  image: ImageId,
+  context: Omit<ForContext, 'attachmentsOn'>,
+): AsyncGenerator<StoredSignature> {
+  const stores = await readStores(located, image);
+  const isOn = (store: ReadStore): boolean => tool !== 'podman' || store.isConfigured;
+  const broken = stores.find((store) => store.problem !== undefined && isOn(store));
+  if (broken?.problem !== undefined) throw new BullaError(broken.problem.code, broken.problem.message);
+  const attachmentsOn = stores.some(({ place, isConfigured }) => place === 'attachments' && isConfigured);
+  const all = stores.flatMap(({ found }) => found);
+  for (const { found, reads } of filterFor(tool, all, { ...context, attachmentsOn })) if (reads) yield found;
 }
 
 /** Undefined: it is read. */

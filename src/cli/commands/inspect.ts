@@ -10,7 +10,6 @@ import type { CommandContext } from '../command.ts';
 import {
   collect,
   flagOption,
-  listOption,
   type Parsed,
   policyOption,
   withPolicyFileOptions,
@@ -19,17 +18,26 @@ import {
 } from '../options.ts';
 import { worstOutcome } from '../outcome.ts';
 import { openCommandWorld } from '../world.ts';
+import { withSignerOptions } from '../judge-options.ts';
 import { judgedBy } from './verify.ts';
 
 export function command(context: CommandContext): Command {
   const inspect = new Command('inspect')
     .description(
-      'List the signatures of an image, from every store. With --policy or --key each is judged; without, nothing shown was checked.',
+      'List the signatures of an image, from every store. With --policy, --key or --certificate-identity each is judged; without, nothing shown was checked.',
     )
     .argument('<image>', 'an image; a name without transport means docker://')
-    .option('--key <file>', 'judge by this public key: OpenPGP keyring or PEM; repeatable', collect)
+    .option(
+      '--key <key>',
+      'judge by this public key: OpenPGP keyring, PEM (sigstore), or a key’s URI; repeatable',
+      collect,
+    )
     .option('--json', 'print it as JSON');
-  withPolicyFileOptions(withRegistriesDOption(withRegistryOptions(inspect)));
+  inspect.option(
+    '--type <type>',
+    'with a key or certificate: the statement that is wanted (default: cosign’s signature)',
+  );
+  withPolicyFileOptions(withRegistriesDOption(withRegistryOptions(withSignerOptions(inspect))));
   return inspect
     .addHelpText('after', '\nExample:\n  $ bulla inspect docker://registry.example.com/ns/app:1.0')
     .action((image: string, parsed: Parsed) => run(image, parsed, context));
@@ -37,13 +45,9 @@ export function command(context: CommandContext): Command {
 
 async function run(image: string, parsed: Parsed, context: CommandContext): Promise<void> {
   const { terminal } = context;
-  const named =
-    policyOption(parsed) !== undefined ||
-    listOption(parsed, 'key').length > 0 ||
-    flagOption(parsed, 'insecurePolicy');
   const name = parseImageName(image);
   await using world = await openCommandWorld(parsed, terminal, [name]);
-  const by = named ? judgedBy(parsed, context) : undefined;
+  const by = namesJudge(parsed) ? judgedBy(parsed, context) : undefined;
   const found = await inspect({ image: name, ...(by !== undefined && { by }) }, world);
   if (flagOption(parsed, 'json')) terminal.printJson(found);
   else {
@@ -52,6 +56,23 @@ async function run(image: string, parsed: Parsed, context: CommandContext): Prom
   }
   const problems = found.manifests.flatMap((each) => each.problems ?? []);
   if (problems.length > 0) context.finish(worstOutcome(problems.map(({ code }) => errorCodes[code])));
+}
+
+/** Flags that say who judges, or how: one of the latter alone is for `judgedBy` to refuse. */
+const judgeFlags =
+  /^(?:key|type|policy|insecurePolicy|certificate.*|trustedRoot|rekorKey|requireLog|insecureIgnore.*|privateInfrastructure)$/;
+
+function namesJudge(parsed: Parsed): boolean {
+  return (
+    policyOption(parsed) !== undefined ||
+    Object.entries(parsed).some(
+      ([name, value]) =>
+        judgeFlags.test(name) &&
+        value !== undefined &&
+        value !== false &&
+        !(Array.isArray(value) && value.length === 0),
+    )
+  );
 }
 
 function printManifest(manifest: InspectedManifest, { terminal }: CommandContext): void {
