@@ -2,7 +2,7 @@
 import type { Witnessed } from '../operations/sign-sigstore.ts';
 
 /** One line for each log, and one for all timestamps. */
-export function witnessLines({ logs = [], timestamps = 0 }: Partial<Witnessed>): readonly string[] {
+export function witnessLines({ logs = [], timestamps = 0 }: Witnessed): readonly string[] {
   const logged = logs.map(({ url, index, time }) => {
     return `logged at ${url}, entry ${index}${time === undefined ? '' : `, ${time}`}`;
   });

@@ -18,9 +18,9 @@ export type SigstorePlan = { readonly signer: SigstoreSigner; readonly witnesses
 /** What a receipt tells of the witnesses. */
 export type Witnessed = {
   /** The log's URL and the entry's index in it; the time (ISO 8601) is the log's word, and Rekor v2 gives none. */
-  readonly logs: readonly { readonly url: string; readonly index: string; readonly time?: string }[];
-  /** How many timestamps there are. */
-  readonly timestamps: number;
+  readonly logs?: readonly { readonly url: string; readonly index: string; readonly time?: string }[];
+  /** How many timestamps there are, where there are any. */
+  readonly timestamps?: number;
   /** Whose certificate it is: mail addresses, URIs and hosts, and who vouched for them. */
   readonly certificate?: { readonly subjects: readonly string[]; readonly issuer: string };
 };
@@ -151,13 +151,14 @@ function bundleOf(content: BundleContent, { keyId }: SigstoreSigner, seen: SeenS
 }
 
 function witnessedOf({ logged, timestamps, certificates }: SeenSignature): Witnessed {
+  const logs = logged.map(({ url, entry: { logIndex, integratedTime } }) => ({
+    url,
+    index: String(logIndex),
+    ...(integratedTime !== undefined && { time: new Date(Number(integratedTime) * 1000).toISOString() }),
+  }));
   return {
-    logs: logged.map(({ url, entry: { logIndex, integratedTime } }) => ({
-      url,
-      index: String(logIndex),
-      ...(integratedTime !== undefined && { time: new Date(Number(integratedTime) * 1000).toISOString() }),
-    })),
-    timestamps: timestamps.length,
+    ...(logs.length > 0 && { logs }),
+    ...(timestamps.length > 0 && { timestamps: timestamps.length }),
     ...(certificates !== undefined && { certificate: whoseIs(certificates[0]) }),
   };
 }

@@ -47,7 +47,7 @@ export type MadeSignature = {
   readonly location: string;
   /** False: it was there already, or this is a dry run. */
   readonly added: boolean;
-} & Partial<Witnessed>;
+} & Witnessed;
 
 export type SignReceipt = {
   readonly image: string;

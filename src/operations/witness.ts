@@ -7,7 +7,7 @@ import type { SigstoreSigner } from '../keys/signer.ts';
 import { bundleHash } from '../keys/sigstore/public-key.ts';
 import type { UntrustedLogEntry } from '../witnesses/log-entry.ts';
 import type { LoggedArtifact } from '../witnesses/logged-artifact.ts';
-import type { ServiceOptions } from '../witnesses/service.ts';
+import type { ServiceOptions } from '../witnesses/ask-witness.ts';
 import type { Witnesses } from './signing-plan.ts';
 import type { World } from './world.ts';
 

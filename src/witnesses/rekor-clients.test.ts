@@ -19,7 +19,7 @@ import type { UntrustedLogEntry } from './log-entry.ts';
 import type { LoggedArtifact, LoggedContent } from './logged-artifact.ts';
 import { logInRekorV1 } from './rekor-v1-client.ts';
 import { logInRekorV2 } from './rekor-v2-client.ts';
-import type { ServiceOptions } from './service.ts';
+import type { ServiceOptions } from './ask-witness.ts';
 
 const instance = forgeInstance();
 const roots = parseTrustedRoots(trustedRootBytes(instance), 'root');

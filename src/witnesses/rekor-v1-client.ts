@@ -7,7 +7,7 @@ import { checkLogAnswer } from './check-log-answer.ts';
 import { parseRekorV1Answer } from './log-answer.ts';
 import type { UntrustedLogEntry } from './log-entry.ts';
 import type { LoggedArtifact, LoggedContent } from './logged-artifact.ts';
-import { callService, invalidAnswer, jsonBody, methodUrl, type ServiceOptions } from './service.ts';
+import { callService, invalidAnswer, jsonBody, methodUrl, type ServiceOptions } from './ask-witness.ts';
 
 /**
  * Has an entry made: `hashedrekord` 0.0.1 for a message, `dsse` 0.0.1 for an envelope, as cosign does. An entry that is there

@@ -8,7 +8,7 @@ import { checkLogAnswer } from './check-log-answer.ts';
 import { parseRekorV2Answer } from './log-answer.ts';
 import type { UntrustedLogEntry } from './log-entry.ts';
 import type { LoggedArtifact } from './logged-artifact.ts';
-import { callService, invalidAnswer, jsonBody, methodUrl, type ServiceOptions } from './service.ts';
+import { callService, invalidAnswer, jsonBody, methodUrl, type ServiceOptions } from './ask-witness.ts';
 
 /**
  * Has an entry made: `hashedrekord` 0.0.2, the one kind that there is. The answer comes with the log's next checkpoint.

@@ -11,7 +11,7 @@ import { crypto } from '../base/node.ts';
 import { openHttp } from '../io/http.ts';
 import { DerReader, onlyElement, tags } from '../keys/certificates/der.ts';
 import { parseTrustedRoots } from '../keys/trusted-root/parse.ts';
-import type { ServiceOptions } from './service.ts';
+import type { ServiceOptions } from './ask-witness.ts';
 import { requestTimestamp } from './timestamp-client.ts';
 
 const instance = forgeInstance();

@@ -4,7 +4,7 @@ import { BullaError, isBullaError } from '../base/errors.ts';
 import { crypto } from '../base/node.ts';
 import { DerReader, onlyElement, tags } from '../keys/certificates/der.ts';
 import { encodeDer } from '../keys/certificates/der-write.ts';
-import { callService, invalidAnswer, methodUrl, type ServiceOptions } from './service.ts';
+import { callService, invalidAnswer, methodUrl, type ServiceOptions } from './ask-witness.ts';
 import { parseTimestampResponse } from './timestamp-token.ts';
 import { verifyTimestamp } from './timestamp.ts';
 

@@ -3,7 +3,7 @@
  * the service says that it did nothing yet. What it answers is for the caller to check.
  */
 import { printable, textOf, utf8 } from '../base/bytes.ts';
-import { BullaError, isBullaError } from '../base/errors.ts';
+import { BullaError, type ErrorCode, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { displayUrl, type HttpClient, type HttpRequest, type HttpResponse } from '../io/http.ts';
 import type { TrustedRoot } from '../keys/trusted-root/trusted-root.ts';
@@ -21,6 +21,21 @@ export type ServiceOptions = {
 
 /** The first part of the codes that its errors have. */
 export type ServiceKind = 'log' | 'timestamp';
+
+const codes = {
+  log: {
+    failed: 'log.failed',
+    refused: 'log.refused',
+    limited: 'log.rate-limited',
+    invalid: 'log.answer-invalid',
+  },
+  timestamp: {
+    failed: 'timestamp.failed',
+    refused: 'timestamp.refused',
+    limited: 'timestamp.rate-limited',
+    invalid: 'timestamp.answer-invalid',
+  },
+} as const satisfies Readonly<Record<ServiceKind, Readonly<Record<string, ErrorCode>>>>;
 
 export type ServiceAnswer = {
   readonly status: number;
@@ -90,7 +105,7 @@ export function methodUrl(base: string, path: string): URL {
 
 /** A service's answer that is not what it must be: it is not used. */
 export function invalidAnswer(kind: ServiceKind, url: URL, why: string): BullaError {
-  return new BullaError(`${kind}.answer-invalid`, `the answer of ${displayUrl(url)} does not hold: ${why}`, {
+  return new BullaError(codes[kind].invalid, `the answer of ${displayUrl(url)} does not hold: ${why}`, {
     hint: 'nothing was stored; is it the right service, and the trusted root the one that belongs to it?',
   });
 }
@@ -100,13 +115,13 @@ function unwanted(kind: ServiceKind, url: URL, status: number, body: Uint8Array)
   const said = saidIn(body);
   const what = `${where} answered ${status}${said === '' ? '' : `: ${said}`}`;
   if (status === 429) {
-    return new BullaError(`${kind}.rate-limited`, what, {
+    return new BullaError(codes[kind].limited, what, {
       hint: 'it wants fewer requests; nothing was stored, sign again later',
     });
   }
   if (status >= 300 && status < 400) {
     return new BullaError(
-      `${kind}.failed`,
+      codes[kind].failed,
       `${where} answered ${status}: what is signed follows no redirect`,
       {
         hint: 'name the service by its own URL',
@@ -114,11 +129,11 @@ function unwanted(kind: ServiceKind, url: URL, status: number, body: Uint8Array)
     );
   }
   if (status >= 400 && status < 500) {
-    return new BullaError(`${kind}.refused`, what, {
+    return new BullaError(codes[kind].refused, what, {
       hint: 'nothing was stored; is that the right service, and does it take this kind of key?',
     });
   }
-  return new BullaError(`${kind}.failed`, what, failedHint);
+  return new BullaError(codes[kind].failed, what, failedHint);
 }
 
 const failedHint = { hint: 'nothing was stored; sign again when the service is back' };
@@ -139,7 +154,7 @@ function saidIn(body: Uint8Array): string {
 function asServiceError(kind: ServiceKind, url: URL, error: BullaError): BullaError {
   if (error.code === 'http.too-large') return invalidAnswer(kind, url, error.message);
   if (!error.code.startsWith('http.')) return error;
-  return new BullaError(`${kind}.failed`, error.message, {
+  return new BullaError(codes[kind].failed, error.message, {
     hint: error.hint ?? failedHint.hint,
     cause: error,
   });
