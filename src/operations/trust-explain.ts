@@ -7,7 +7,8 @@ import { describeOrigin, lookupLookaside } from '../stores/lookup-lookaside.ts';
 import { readRegistriesD } from '../stores/registries-d.ts';
 import { keyPathsOf, type KeyFiles } from '../trust/lint-keys.ts';
 import { type Policy, whereIs } from '../trust/policy.ts';
-import type { Requirement, SignedIdentity } from '../trust/requirement.ts';
+import { describeText } from '../trust/identity-rule.ts';
+import type { NamedSigner, Requirement, Signed, SignedIdentity } from '../trust/requirement.ts';
 import { listCandidates, type ScopeName, selectRequirements } from '../trust/scopes.ts';
 import { loadPolicy } from './policy-file.ts';
 import { scopeSubjectOf } from './subject.ts';
@@ -40,6 +41,13 @@ export type ExplainedRequirement = {
   readonly place: string;
   readonly keys?: readonly ExplainedKey[];
   readonly signedIdentity?: SignedIdentity;
+  /** trust.yaml's `signed`: how many of whom, and in which formats. */
+  readonly signed?: {
+    readonly threshold: number;
+    readonly signers: readonly { readonly name: string; readonly type: string; readonly from: string }[];
+    readonly formats: readonly string[];
+    readonly predicateType: string;
+  };
 };
 
 export type TrustExplanation = {
@@ -78,7 +86,7 @@ export async function explainTrust(request: ExplainTrustRequest): Promise<TrustE
     candidates: [...candidates, { ...fallback, applies: isChosen(fallback) }],
     scope,
     requirements: requirements.map((requirement) => explain(requirement, policy, keys, now)),
-    stores: await storesOf(request),
+    stores: [...(await storesOf(request)), ...storesBeyond(policy, request)],
   };
 }
 
@@ -86,6 +94,7 @@ function explain(requirement: Requirement, policy: Policy, files: KeyFiles, now:
   const { type, source } = requirement;
   const base = { type, place: whereIs(policy, source) };
   if (requirement.type === 'sigstoreSigned') return { ...base, signedIdentity: requirement.signedIdentity };
+  if (requirement.type === 'signed') return { ...base, ...explainSigned(requirement) };
   if (requirement.type !== 'signedBy') return base;
   const keys = certificatesOf(requirement.keys, files).flatMap(({ path, certificates, problem }) => {
     const named = path === undefined ? {} : { path };
@@ -96,6 +105,28 @@ function explain(requirement: Requirement, policy: Policy, files: KeyFiles, now:
     });
   });
   return { ...base, keys, signedIdentity: requirement.signedIdentity };
+}
+
+function explainSigned(signed: Signed): Pick<ExplainedRequirement, 'signed' | 'signedIdentity'> {
+  const { threshold, signers, formats, predicateType, signedIdentity } = signed;
+  const shown = signers.map(({ name, by }) => ({ name, type: by.kind, from: originOf(by) }));
+  return { signed: { threshold, signers: shown, formats, predicateType }, signedIdentity };
+}
+
+function originOf(by: NamedSigner['by']): string {
+  if (by.kind !== 'certificate') {
+    return by.keys.kind === 'paths' ? by.keys.paths.join(', ') : 'keys in the policy';
+  }
+  const { issuer, subject, fields = {} } = by.identity;
+  const rules = Object.entries(fields).map(([name, rule]) => `${name} ${describeText(rule)}`);
+  const whose = subject === undefined ? rules : [describeText(subject), ...rules];
+  return `${whose.join(', ')} by ${describeText(issuer)}, root ${by.root.name}`;
+}
+
+/** A trust.yaml looks at every store of a registry, whatever registries.d turns on. */
+function storesBeyond({ stores }: Policy, { image }: ExplainTrustRequest): TrustExplanation['stores'] {
+  if (stores !== 'everywhere' || image.transport !== 'docker') return [];
+  return [{ location: 'sigstore attachments and referrers in the registry', from: 'stores: everywhere' }];
 }
 
 async function storesOf({

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 
+import * as forge from '../../test/support/sigstore-forge.ts';
 import { utf8 } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import { keyPathsOf } from './lint-keys.ts';
 import { lintPolicy } from './lint.ts';
 import { parsePolicy } from './policy.ts';
+import { parseTrustYaml } from './trust-yaml.ts';
 import type { Warning } from './warning.ts';
 
 const now = new Date('2026-06-15T00:00:00Z');
@@ -42,9 +44,30 @@ before(async () => {
     '/missing',
     new BullaError('io.not-found', 'cannot read /missing: there is no such file or folder'),
   );
-  keys.set('/cosign.pub', utf8('-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n'));
+  keys.set('/cosign.pub', utf8(forge.pemOf(forge.ecKey())));
+  keys.set('/ed25519.pub', utf8(forge.pemOf(forge.edKey())));
+  keys.set('/broken.pub', utf8('-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n'));
+  keys.set('/expired.pem', authority(-10));
+  keys.set('/expiring.pem', authority(10));
+  keys.set('/ca.pem', authority(400));
   keys.set('relative', await makeKey(0));
 });
+
+/** A certificate authority that lives for so many days. */
+function authority(days: number): Uint8Array {
+  const key = forge.ecKey();
+  const at = now.getTime() / 1000;
+  const plan = {
+    key,
+    by: key,
+    subject: 'root',
+    issuer: 'root',
+    from: at - 86_400 * 100,
+    to: at + 86_400 * days,
+  };
+  const der = forge.certificate({ ...plan, extensions: [forge.authority()] });
+  return utf8(forge.pemText('CERTIFICATE', der));
+}
 
 function warnings(policy: object): readonly Warning[] {
   return lintPolicy(parsePolicy(JSON.stringify(policy), 'p.json'), keys, now);
@@ -181,4 +204,53 @@ test('all files that a policy names are listed once', () => {
     'p',
   );
   assert.deepEqual(keyPathsOf(policy), ['/a', 'ca', 'r1', 'r2', 'roots', 'inter']);
+});
+
+test('the keys and authorities of sigstoreSigned are read', () => {
+  const identity = { signedIdentity: { type: 'matchRepository' } };
+  const of = (members: object): readonly string[] =>
+    codes(docker('h.x/a', { type: 'sigstoreSigned', ...members, ...identity }));
+  const rekor = { rekorPublicKeyPath: '/cosign.pub' };
+  const fulcio = { oidcIssuer: 'https://i', subjectEmail: 'a@b' };
+  assert.deepEqual(of({ keyPath: '/cosign.pub' }), []);
+  assert.deepEqual(of({ keyPath: '/broken.pub' }), ['key-malformed']);
+  assert.deepEqual(of({ keyPath: '/garbage' }), ['key-malformed']);
+  assert.deepEqual(of({ keyPath: '/missing' }), ['key-unavailable']);
+  assert.deepEqual(of({ keyPath: '/ca.pem' }), ['key-malformed']);
+  // Rekor's is an ECDSA key
+  assert.deepEqual(of({ keyPath: '/ed25519.pub', ...rekor }), []);
+  assert.deepEqual(of({ keyPath: '/cosign.pub', rekorPublicKeyPath: '/ed25519.pub' }), ['key-malformed']);
+  assert.deepEqual(of({ fulcio: { caPath: '/ca.pem', ...fulcio }, ...rekor }), []);
+  assert.deepEqual(of({ fulcio: { caPath: '/expired.pem', ...fulcio }, ...rekor }), ['key-expired']);
+  assert.deepEqual(of({ fulcio: { caPath: '/cosign.pub', ...fulcio }, ...rekor }), ['key-malformed']);
+  const pki = { caRootsPath: '/ca.pem', caIntermediatesPath: '/expiring.pem', subjectEmail: 'a@b' };
+  assert.deepEqual(of({ pki }), ['key-expires-soon']);
+});
+
+test('a trust.yaml: signers and roots are looked at where they are named', async () => {
+  const text = `apiVersion: bulla/v1
+default: [{ type: reject }]
+roots:
+  ours: { file: missing }
+  public: { tuf: public-good }
+signers:
+  good: { type: gpg, keyPath: good }
+  late: { type: gpg, keyPath: expired }
+  key: { type: sigstoreKey, keyPath: broken.pub, validUntil: 2026-01-01 }
+  unused: { type: sigstoreKey, keyPath: cosign.pub }
+transports:
+  docker: { h.x/a: [{ type: signed, anyOf: [good, late, key], signedIdentity: { type: matchRepository } }] }
+`;
+  const policy = await parseTrustYaml(text, 't.yaml', (path) => `/${path}`);
+  assert.deepEqual(keyPathsOf(policy), ['/good', '/expired', '/broken.pub', '/cosign.pub', '/missing']);
+  assert.deepEqual(
+    lintPolicy(policy, keys, now).map(({ code, path }) => [code, path]),
+    [
+      ['key-unavailable', '$.roots.ours'],
+      ['key-expired', '$.signers.late'],
+      ['key-expired', '$.signers.key'],
+      ['key-malformed', '$.signers.key'],
+      ['signer-unused', '$.signers.unused'],
+    ],
+  );
 });

@@ -6,9 +6,9 @@ import { printable } from '../base/bytes.ts';
 import { formatReference, isNameOnly, repositoryOf, tryParseReference } from '../base/reference.ts';
 import { officialImageMeant, unreachableScope } from './docker-scope.ts';
 import { placeOf } from './fields.ts';
-import { type KeyFiles, lintKeys } from './lint-keys.ts';
+import { type KeyFiles, lintKeys, lintRoot, lintSigner } from './lint-keys.ts';
 import type { Policy } from './policy.ts';
-import type { Requirement, SignedIdentity, Source } from './requirement.ts';
+import type { Requirement, Signed, SignedBy, SignedIdentity, SigstoreSigned, Source } from './requirement.ts';
 import type { Finding, Warning } from './warning.ts';
 
 /**
@@ -26,6 +26,7 @@ export function lintPolicy(policy: Policy, keys: KeyFiles, now: Date): readonly 
         ...lintList(requirements, { transport, scope }, keys, now),
       ]),
     ),
+    ...lintNames(policy, keys, now),
   ];
   return findings
     .toSorted((a, b) => a.source.offset - b.source.offset)
@@ -34,6 +35,25 @@ export function lintPolicy(policy: Policy, keys: KeyFiles, now: Date): readonly 
       place: placeOf(policy, source.offset),
       path: source.path,
     }));
+}
+
+/** The named signers and roots of a trust.yaml. */
+function lintNames(policy: Policy, keys: KeyFiles, now: Date): readonly Finding[] {
+  const { signers = [], roots = [] } = policy;
+  const lists = [...policy.transports.values()].flatMap((scopes) => [...scopes.values()]);
+  const requirements = [...policy.default, ...lists.flatMap((list) => list.requirements)];
+  const used = new Set(
+    requirements.flatMap((each) => (each.type === 'signed' ? each.signers.map(({ name }) => name) : [])),
+  );
+  return [
+    ...signers.flatMap((signer) => lintSigner(signer, keys, now)),
+    ...signers.flatMap(({ name, source }): readonly Finding[] =>
+      used.has(name)
+        ? []
+        : [{ code: 'signer-unused', source, message: `${name} is named by no requirement` }],
+    ),
+    ...roots.flatMap((root) => lintRoot(root, keys)),
+  ];
 }
 
 /** Where a list of requirements applies; undefined for the global default. */
@@ -91,11 +111,24 @@ function lintList(
 ): readonly Finding[] {
   return requirements.flatMap((requirement) => [
     ...lintRequirement(requirement, requirements.length > 1),
-    ...(requirement.type === 'signedBy' || requirement.type === 'sigstoreSigned'
-      ? lintIdentity(requirement.signedIdentity, requirement, where)
-      : []),
+    ...(wantsName(requirement) ? lintIdentity(requirement.signedIdentity, requirement, where) : []),
     ...lintKeys(requirement, keys, now),
   ]);
+}
+
+/** Whether it is about signatures that name the image. */
+function wantsName(requirement: Requirement): requirement is SignedBy | SigstoreSigned | Signed {
+  switch (requirement.type) {
+    case 'signedBy':
+    case 'sigstoreSigned':
+      return true;
+    case 'signed':
+      return requirement.formats.some((format) => format === 'simple' || format === 'cosign');
+    case 'insecureAcceptAnything':
+    case 'reject':
+    case 'signedBaseLayer':
+      return false;
+  }
 }
 
 function lintRequirement(requirement: Requirement, hasOthers: boolean): readonly Finding[] {

@@ -6,7 +6,7 @@ import { BullaError, isBullaError } from '../base/errors.ts';
 import { parseJson } from '../base/json.ts';
 import { malformed, type Node, placeOf, type PolicyText, readFields, readObject } from './fields.ts';
 import { type ParseRequirement, parseRequirements } from './parse-requirement.ts';
-import type { Requirement, Source } from './requirement.ts';
+import type { NamedRoot, NamedSigner, Requirement, Source } from './requirement.ts';
 import { scopeFault } from './scope-syntax.ts';
 
 /** The requirements of one scope; `source` is where its key stands. */
@@ -18,6 +18,9 @@ export type Policy = PolicyText & {
   readonly transports: ReadonlyMap<string, ReadonlyMap<string, Scope>>;
   /** trust.yaml: which stores are looked at. `configured`, as for a policy.json: what registries.d turns on. */
   readonly stores?: 'everywhere' | 'configured';
+  /** trust.yaml: everybody and every root that is named, used or not. */
+  readonly signers?: readonly NamedSigner[];
+  readonly roots?: readonly NamedRoot[];
 };
 
 /**

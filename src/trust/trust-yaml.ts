@@ -56,6 +56,8 @@ export async function parseTrustYaml(text: string, file: string, resolve: Resolv
     ...policy,
     default: parseRequirements(fallback, parse),
     transports: transports === undefined ? new Map() : parseTransports(transports, parse),
+    signers: [...signers.values()],
+    roots: [...roots.values()],
     stores: storesOf(readText(fields, 'stores'), members.get('stores')),
   };
 }

@@ -21,6 +21,7 @@ export type WarningCode =
   | 'requirement-refuses'
   | 'scope-short'
   | 'scope-unreachable'
+  | 'signer-unused'
   | 'transport-deprecated'
   | 'transport-unknown';
 

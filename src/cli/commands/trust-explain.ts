@@ -66,11 +66,25 @@ function scopeName(transport: string, name: string): string {
   return name === '' ? `${transport}: the transport's default ""` : `${transport}: ${name}`;
 }
 
-function requirementLines({ type, place, keys, signedIdentity }: ExplainedRequirement): readonly string[] {
+function requirementLines(requirement: ExplainedRequirement): readonly string[] {
+  const { type, place, keys, signedIdentity, signed } = requirement;
   return [
     `  ${type} (${place})`,
+    ...(signed === undefined ? [] : signedLines(signed)),
     ...(keys ?? []).map((key) => `    key ${keyLine(key)}`),
     ...(signedIdentity === undefined ? [] : [`    identity ${Object.values(signedIdentity).join(' ')}`]),
+  ];
+}
+
+function signedLines({
+  threshold,
+  signers,
+  formats,
+  predicateType,
+}: NonNullable<ExplainedRequirement['signed']>): readonly string[] {
+  return [
+    `    by ${threshold} of ${signers.length}, as ${formats.join(', ')}, stating ${predicateType}`,
+    ...signers.map(({ name, type, from }) => `    ${name}: ${type}, ${from}`),
   ];
 }
 
