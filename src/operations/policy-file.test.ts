@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 
 import { isBullaError } from '../base/errors.ts';
 import type { SystemEnvironment } from '../registry/environment.ts';
-import { findPolicy, readPolicyText } from './policy-file.ts';
+import { findPolicy, loadPolicy, readPolicyText } from './policy-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bulla-policy-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -58,4 +58,32 @@ test('a policy that is not there or not text is a configuration error', async ()
   const binary = join(folder, 'binary.json');
   writeFileSync(binary, new Uint8Array([0x7b, 0xff, 0x7d]));
   await assert.rejects(readPolicyText(binary), (error) => isBullaError(error, 'policy.malformed'));
+});
+
+test('a trust.yaml is read where it is named, by its first line, and nowhere else', async () => {
+  const yaml = write('named', 'trust.yaml');
+  writeFileSync(
+    yaml,
+    'apiVersion: bulla/v1\ndefault: [{ type: signedBy, keyType: GPGKeys, keyPath: k.asc }]\n',
+  );
+  const json = write('named', 'policy.json');
+  writeFileSync(json, '{"default":[{"type":"reject"}]}');
+  const named = await loadPolicy(yaml, environment());
+  assert.equal(named.dialect, 'trust.yaml');
+  const [requirement] = named.default;
+  assert.ok(requirement?.type === 'signedBy' && requirement.keys.kind === 'paths');
+  assert.deepEqual(requirement.keys.paths, [join(dirname(yaml), 'k.asc')]);
+  assert.equal((await loadPolicy(undefined, environment({ BULLA_POLICY: yaml }))).file, yaml);
+  assert.equal((await loadPolicy(json, environment({ BULLA_POLICY: yaml }))).file, json);
+  const searched = environment({ CONTAINERS_POLICY_JSON: yaml });
+  await assert.rejects(loadPolicy(undefined, searched), (error) => isBullaError(error, 'policy.malformed'));
+  assert.equal(
+    (await loadPolicy(undefined, environment({ CONTAINERS_POLICY_JSON: json }))).dialect,
+    undefined,
+  );
+  // neither is taken for the other
+  writeFileSync(yaml, '{"apiVersion": "bulla/v1", "default": [{"type": "reject"}]}');
+  await assert.rejects(loadPolicy(yaml, environment()), (error) => isBullaError(error, 'policy.malformed'));
+  writeFileSync(yaml, 'default: [{ type: reject }]\n');
+  await assert.rejects(loadPolicy(yaml, environment()), (error) => isBullaError(error, 'policy.malformed'));
 });
