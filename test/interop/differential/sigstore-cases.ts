@@ -235,10 +235,7 @@ function composed(random: Random, id: string, place: SigstorePlace): SigstoreOne
     id,
     {
       transport: random.chance(0.75) ? 'docker' : 'dir',
-      kind: random.weighted({ oci: 6, docker: 2, list: 3 } satisfies Record<
-        (typeof imageKinds)[number],
-        number
-      >),
+      kind: random.weighted({ oci: 6, docker: 2, list: 3 } satisfies Record<ImageKind, number>),
       by: random.chance(0.75) ? 'tag' : 'digest',
     },
     place,
