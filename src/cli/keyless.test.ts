@@ -127,7 +127,8 @@ test('services: one way to name them, and all that keyless signing needs', async
   }
   await rejects(plansOf({ ...byToken, rekorUrl: ['https://r.example'] }), code('usage.invalid'));
   await rejects(plansOf({ ...byToken, fulcioUrl: 'https://f.example' }), code('usage.invalid'));
-  await rejects(plansOf({ ...byToken, ...flags, rekorUrl: ['nowhere'] }), code('http.url-refused'));
+  await rejects(plansOf({ ...byToken, ...flags, rekorUrl: ['nowhere'] }), code('usage.invalid'));
+  await rejects(plansOf({ ...byToken, ...flags, fulcioUrl: 'https://u:p@f.example' }), code('usage.invalid'));
   await rejects(plansOf({ ...byToken, signingConfig: path('token') }), code('signing-config.malformed'));
   await rejects(plansOf({ ...byToken, signingConfig: path('none') }), code('io.not-found'));
   // logs without anybody whose signatures they would see

@@ -42,13 +42,21 @@ export async function openServices(request: ServicesRequest, parsed: Parsed): Pr
 }
 
 function servicesOfFlags({ fulcioUrl, rekorUrls, timestampUrls }: ServicesRequest): ChosenServices {
-  for (const url of rekorUrls) parseHttpUrl(url, '--rekor-url');
-  for (const url of timestampUrls) parseHttpUrl(url, '--timestamp-server-url');
+  for (const url of rekorUrls) checkUrl(url, '--rekor-url');
+  for (const url of timestampUrls) checkUrl(url, '--timestamp-server-url');
+  if (fulcioUrl !== undefined) checkUrl(fulcioUrl, '--fulcio-url');
   return {
     rekor: rekorUrls.map((url) => ({ url, version: 1 })),
     timestamps: timestampUrls.map((url) => ({ url })),
     ...(fulcioUrl !== undefined && { fulcio: { url: fulcioUrl } }),
   };
+}
+
+/** A flag's value that is no URL is a wrong command line, not a service that fails. */
+function checkUrl(text: string, flag: string): void {
+  const url = URL.parse(text);
+  if (url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return;
+  throw new BullaError('usage.invalid', `${flag} takes an http or https URL without user name and password`);
 }
 
 async function servicesOfFile(path: string): Promise<ChosenServices> {
