@@ -77,5 +77,6 @@ export function judgedBy(parsed: Parsed, { terminal }: CommandContext): JudgedBy
     terminal.warn('--insecure-policy accepts anything');
     return { kind: 'insecure-accept-anything' };
   }
-  return given ?? { kind: 'policy', ...(file !== undefined && { file }) };
+  const offline = flagOption(parsed, 'offline');
+  return given ?? { kind: 'policy', offline, ...(file !== undefined && { file }) };
 }
