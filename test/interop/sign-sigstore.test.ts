@@ -56,15 +56,16 @@ for (const row of rows) {
     assert.ok(answer.accepted, answer.said);
   });
 
-  // a .sig has no place for an entry of a Rekor v2
-  if (row.keyless && row.log === 2) continue;
-  test(`${row.name}, as .sig: cosign 3 and 2, skopeo, podman`, needed, async () => {
+  // a .sig has no place for an entry of a Rekor v2: its timestamp alone tells when a certificate was used, and podman reads none
+  const isForPodman = !(row.keyless && row.log === 2);
+  test(`${row.name}, as .sig: cosign 3 and 2${isForPodman ? ', skopeo, podman' : ''}`, needed, async () => {
     const image = await stage.push(`sig/${name}`);
     await signAs(stage, row, image, ['cosign']);
     for (const program of ['cosign', 'cosign2'] as const) {
       const answer = await askCosign(stage, row, image, 'cosign', program);
       assert.ok(answer.accepted, `${program}: ${answer.said}`);
     }
+    if (!isForPodman) return;
     const skopeo = await askSkopeoFor(stage, row, image);
     assert.ok(skopeo.accepted, skopeo.said);
     const podman = await askPodmanFor(stage, row, image);
