@@ -71,19 +71,22 @@ type Kept = { current(): Chain | undefined; fetch(): Promise<Chain> };
 /** One request at a time, whose failure stands: what Fulcio refused once is not asked for with every image. */
 function keepFresh({ now = () => new Date() }: FulcioOptions, request: () => Promise<Chain>): Kept {
   let current: Chain | undefined;
-  let underWay: Promise<Chain> | undefined;
+  let latest: Promise<Chain> | undefined;
+  /** Under way, or failed for good. */
+  let isOpen = true;
   const begin = async (): Promise<Chain> => {
+    isOpen = false;
+    // the former one stays until then: a signature made by it is still to get its certificate
     current = await request();
+    isOpen = true;
     return current;
   };
   return {
     current: () => current,
     fetch: () => {
-      if (current !== undefined && current[0].notAfter - leastLeftMs <= now().getTime()) {
-        current = undefined;
-        underWay = undefined;
-      }
-      return (underWay ??= begin());
+      const isOld = current !== undefined && current[0].notAfter - leastLeftMs <= now().getTime();
+      if (latest === undefined || (isOld && isOpen)) latest = begin();
+      return latest;
     },
   };
 }
