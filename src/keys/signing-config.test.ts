@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import fc from 'fast-check';
+
 import { utf8 } from '../base/bytes.ts';
 import { type ErrorCode, isBullaError } from '../base/errors.ts';
 import {
@@ -112,4 +114,45 @@ test('what is no signing configuration', () => {
     assert.throws(() => parseSigningConfig(utf8(text), 'x'), code('signing-config.malformed'), text);
   }
   assert.throws(() => parseSigningConfig(Uint8Array.of(0xff), 'x'), code('signing-config.malformed'));
+});
+
+test('whatever is read, it is a configuration or malformed', () => {
+  const names = [
+    'mediaType',
+    'caUrls',
+    'rekorTlogUrls',
+    'rekorTlogConfig',
+    'tsaConfig',
+    'url',
+    'selector',
+    'validFor',
+  ];
+  const value = fc.letrec((tie) => ({
+    any: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom<unknown>(
+        null,
+        true,
+        1,
+        '',
+        'ANY',
+        'EXACT',
+        signingConfigMediaType,
+        '2026-01-01T00:00:00Z',
+      ),
+      fc.array(tie('any'), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom(...names), tie('any')),
+    ),
+  })).any;
+  fc.assert(
+    fc.property(value, (any) => {
+      const whole =
+        typeof any === 'object' && any !== null ? { mediaType: signingConfigMediaType, ...any } : any;
+      try {
+        parseSigningConfig(utf8(JSON.stringify(whole)), 'x');
+      } catch (error) {
+        assert.ok(isBullaError(error, 'signing-config.malformed'));
+      }
+    }),
+  );
 });

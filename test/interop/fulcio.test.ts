@@ -251,6 +251,34 @@ test('a login with a browser, and one with a device, at an issuer that Fulcio tr
   }
 });
 
+test('a login with a device, from the command line', needed, async () => {
+  await using issuer = await openOidcIssuer({ interval: 1, clientSecret: 's3cret' });
+  const image = await stage.push('cli/device');
+  const { stack, bench } = stage;
+  const { urls } = stack;
+  writeFileSync(bench.path('secret'), 's3cret\n', { mode: 0o600 });
+  const client = ['--oidc-issuer', issuer.url, '--oidc-client-secret-file', bench.path('secret')];
+  const services = [
+    '--fulcio-url',
+    urls.fulcio,
+    '--rekor-url',
+    urls.rekor,
+    '--trusted-root',
+    stack.trustedRoot,
+  ];
+  const { exitCode, stderr } = await bullaSigns(image, [
+    '--fulcio-auth-flow',
+    'device',
+    ...client,
+    ...services,
+  ]);
+  assert.equal(exitCode, 0, stderr);
+  assert.match(stderr, /BDWP-HQPK/);
+  assert.ok(!/s3cret|eyJ/.test(stderr));
+  const identity = ['--certificate-identity', 'dev@sigstack.test', '--certificate-oidc-issuer', issuer.url];
+  await bench.ok('cosign', ['verify', ...identity, '--trusted-root', stack.trustedRoot, image]);
+});
+
 test('a certificate and its timestamp are checked by the trusted root', needed, async () => {
   const read = (path: string): ReturnType<typeof parseTrustedRoots> =>
     parseTrustedRoots(new Uint8Array(readFileSync(path)), path);
