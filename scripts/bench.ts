@@ -1,5 +1,5 @@
 /**
- * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N]`.
+ * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N] [-- --only gpg|sigstore]`.
  *
  * Cold processes of the built dist beside their peers, alternately in one run, so that the ratios
  * mean something on any machine; the bare floors under them; what each import costs. Everything
@@ -12,11 +12,18 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { findPeer, peerVersion } from '../test/support/peers.ts';
+import { checksOf } from './bench/checks.ts';
 import { gpgRows, manyRows, type Row, signRows, startRows, verifyRows } from './bench/contenders.ts';
 import { importCosts, printImports } from './bench/imports.ts';
 import { measureAlternately } from './bench/measure.ts';
-import { type Check, type Line, linesOf, printChecks, printLines } from './bench/report.ts';
+import { type Line, linesOf, printChecks, printLines } from './bench/report.ts';
 import { countRequests } from './bench/requests.ts';
+import {
+  openSigstoreStage,
+  sigstoreManyRows,
+  sigstoreSignRows,
+  sigstoreVerifyRows,
+} from './bench/sigstore.ts';
 import { countSignatures, openStage, pushMany, type Stage } from './bench/stage.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -25,6 +32,7 @@ const { values: flags } = parseArgs({
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '15' },
     images: { type: 'string', default: '1000' },
+    only: { type: 'string' },
     'skip-build': { type: 'boolean', default: false },
   },
 });
@@ -44,7 +52,11 @@ function progress(what: string): (done: number, of: number) => void {
 
 async function cold(stage: Stage): Promise<readonly Line[]> {
   const rows: Row[] = [...startRows(stage)];
-  for (const key of stage.keys) {
+  const sigstore = flags.only === 'gpg' ? undefined : await openSigstoreStage(stage);
+  if (sigstore !== undefined) {
+    rows.push(...(await sigstoreVerifyRows(sigstore)), ...(await sigstoreSignRows(sigstore)));
+  }
+  for (const key of flags.only === 'sigstore' ? [] : stage.keys) {
     rows.push(...(await verifyRows(stage, key)), ...(await signRows(stage, key)), ...gpgRows(stage, key));
   }
   say(`cold processes: ${rows.length} commands, 2 warm-up rounds, ${rounds} rounds`);
@@ -52,7 +64,28 @@ async function cold(stage: Stage): Promise<readonly Line[]> {
   return linesOf(rows, measured, await countRequests(stage, rows));
 }
 
+/** Of GPG signatures in a lookaside, and of attachments by key. */
 async function many(stage: Stage): Promise<readonly Line[]> {
+  const rows = [
+    ...(flags.only === 'sigstore' ? [] : await gpgManyRows(stage)),
+    ...(flags.only === 'gpg' ? [] : await attachedRows(stage)),
+  ];
+  const some = Math.max(3, Math.ceil(rounds / 3));
+  say(`${images} images in one command: 1 warm-up round, ${some} rounds`);
+  const measured = await measureAlternately(
+    rows,
+    { warmUps: 1, rounds: some, peakRuns: 1 },
+    progress('many'),
+  );
+  return linesOf(rows, measured, await countRequests(stage, rows));
+}
+
+async function attachedRows(stage: Stage): Promise<readonly Row[]> {
+  say(`${images} images: pushing them and their attachments`);
+  return sigstoreManyRows(stage, images);
+}
+
+async function gpgManyRows(stage: Stage): Promise<readonly Row[]> {
   const [key] = stage.keys;
   if (key === undefined) return [];
   const repository = 'bench/many';
@@ -69,51 +102,7 @@ async function many(stage: Stage): Promise<readonly Line[]> {
   const signatures = countSignatures(stage) - before;
   if (signatures !== images) throw new Error(`${signatures} signatures of ${images} images`);
   await stage.lookaside.reload();
-  const rows = manyRows(stage, key, repository, images);
-  const some = Math.max(3, Math.ceil(rounds / 3));
-  say(`${images} images in one command: 1 warm-up round, ${some} rounds`);
-  const measured = await measureAlternately(
-    rows,
-    { warmUps: 1, rounds: some, peakRuns: 1 },
-    progress('many'),
-  );
-  return linesOf(rows, measured, await countRequests(stage, rows));
-}
-
-function checksOf(coldLines: readonly Line[], manyLines: readonly Line[]): readonly Check[] {
-  const checks: Check[] = [];
-  for (const { name, ratio, budget } of coldLines) {
-    if (ratio === undefined || budget === undefined) continue;
-    const goal = ratio <= 0.7 ? ' (goal met)' : '';
-    checks.push({ what: name, measured: `${ratio.toFixed(2)} × skopeo${goal}`, budget, holds: ratio <= 1.3 });
-  }
-  for (const line of manyLines.filter(({ name }) => name.startsWith('verify:'))) {
-    const each = line.median / images;
-    checks.push({
-      what: line.name,
-      measured: `${each.toFixed(2)} ms an image`,
-      budget: '≤ 3 ms',
-      holds: each <= 3,
-    });
-    if (line.requests === undefined) continue;
-    const total = /\((\d+)\)/.exec(line.requests)?.[1] ?? '';
-    const wanted = line.name.endsWith('http') ? 3 * images + 1 : images + 1;
-    checks.push({
-      what: `${line.name}: requests`,
-      measured: line.requests,
-      budget: `N + 2 = 3 an image, and 1 ping${line.name.endsWith('file') ? ' (2 of them read files)' : ''}`,
-      holds: Number(total) <= wanted,
-    });
-  }
-  const own = [...coldLines, ...manyLines].filter(({ name }) => / bulla/.test(name));
-  const peak = own.reduce((most, line) => (line.peakMiB > most.peakMiB ? line : most));
-  checks.push({
-    what: `peak memory (${peak.name})`,
-    measured: `${peak.peakMiB.toFixed(0)} MiB`,
-    budget: '≤ 110 MiB',
-    holds: peak.peakMiB <= 110,
-  });
-  return checks;
+  return manyRows(stage, key, repository, images);
 }
 
 async function head(stage: Stage): Promise<Readonly<Record<string, string>>> {
@@ -123,12 +112,19 @@ async function head(stage: Stage): Promise<Readonly<Record<string, string>>> {
     cores: `${availableParallelism()}`,
     skopeo: await peerVersion('skopeo'),
     gpg: await peerVersion('gpg'),
+    'cosign 3': await peerVersion('cosign'),
+    'cosign 2': await peerVersion('cosign2'),
     registry:
       stage.registryIs === 'docker-registry'
         ? `docker-registry ${await peerVersion('docker-registry')}`
         : stage.registryIs,
     bulla: 'dist, run as `node bin/bulla.js` with BULLA_DIST=1 by the pinned Node, compile cache warm',
   };
+}
+
+/** A row says how it was measured, the environment included: that is for nobody. */
+function withoutRows(name: string, value: unknown): unknown {
+  return name === 'row' ? undefined : value;
 }
 
 /** Printed as it comes, for the whole takes minutes. */
@@ -163,16 +159,16 @@ if (findPeer('gpg') === undefined) {
   section('Cold processes: wall time of one command, from fork to exit', () => printLines(coldLines));
   const manyLines = await many(stage);
   section(`${images} distinct images with distinct signatures in one command`, () => printLines(manyLines));
-  say('imports');
-  const imports = await importCosts(stage, rounds);
+  if (flags.only === undefined) say('imports');
+  const imports = flags.only === undefined ? await importCosts(stage, rounds) : [];
   section('What an import costs in a fresh process, with all that it brings along', () =>
     printImports(imports),
   );
-  const checks = checksOf(coldLines, manyLines);
+  const checks = checksOf([...coldLines, ...manyLines], images);
   section('Budgets', () => printChecks(checks));
   if (findPeer('skopeo') === undefined)
     say('skopeo is missing: no ratios. scripts/install-peers.sh brings it.');
   if (flags.json) {
-    console.log(JSON.stringify({ about, cold: coldLines, many: manyLines, imports, checks }, undefined, 2));
+    console.log(JSON.stringify({ about, cold: coldLines, many: manyLines, imports, checks }, withoutRows, 2));
   }
 }

@@ -15,7 +15,7 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
 };
 
 /** Bundled because nearly every command needs them at once; whatever else is installed beside stays there. */
-const bundled = ['commander', 'smol-toml', 'yaml'];
+const bundled = ['@noble/ciphers', 'commander', 'smol-toml', 'yaml'];
 
 /** What every bundle of ours is made with; the bench measures imports with the same. */
 export function bundleOptions(
@@ -31,6 +31,10 @@ export function bundleOptions(
     format: 'cjs',
     outExtension: { '.js': '.cjs' },
     platform: 'node',
+    // `import()` in a script that runs by node:vm prints a warning and goes through the loader of ES modules; require() takes both kinds
+    supported: { 'dynamic-import': false },
+    // the one use of it is createRequire, which takes a path as well
+    define: { 'import.meta.url': '__filename' },
     target: 'node24.15',
     minify: true,
     charset: 'ascii',

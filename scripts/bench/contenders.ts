@@ -7,10 +7,17 @@ import type { Contender } from './measure.ts';
 import { node, pushImage, type Stage, type StageImage, type StageKey } from './stage.ts';
 
 export type Row = Contender & {
-  /** The name of the row that it is compared with. */
-  readonly against?: string;
+  /** The names of the rows that it is compared with: the fastest counts. */
+  readonly against?: readonly string[];
   /** The most that the ratio may be, and what it should be. */
   readonly budget?: { readonly most: number; readonly goal: number };
+  /** The floor under it, and the most that it may take of that. */
+  readonly floor?: { readonly name: string; readonly most: number };
+  readonly mostRequests?: number;
+  /** Of many images in one command: milliseconds for each. */
+  readonly mostEach?: number;
+  /** It stretches a passphrase, which takes 64 MiB. */
+  readonly withScrypt?: boolean;
 };
 
 const budget = { most: 1.3, goal: 0.7 };
@@ -64,7 +71,7 @@ function verifyPair(
       ...of(stage, `verify: bulla, ${what}`, node, [
         ...[stage.launcher, 'verify', '--tls-verify=false', ...policy, `docker://${image.name}`],
       ]),
-      against: peerName,
+      against: [peerName],
       budget,
     },
     ...peer(
@@ -85,7 +92,7 @@ export async function signRows(stage: Stage, key: StageKey): Promise<readonly Ro
   const where = ['--tls-verify=false', '--registries.d', stage.registriesD.file];
   const bulla = (name: string, by: readonly string[]): Row => ({
     ...of(stage, name, node, [stage.launcher, 'sign', ...where, ...by, `docker://${image.name}`], fresh),
-    against: peerName,
+    against: [peerName],
     budget,
   });
   const both = [
@@ -148,13 +155,20 @@ export function manyRows(stage: Stage, key: StageKey, repository: string, count:
         ...of(stage, `verify: bulla, ${count} images, lookaside ${lookaside}`, node, [
           ...[stage.launcher, 'verify', '--tls-verify=false', ...policy, ...images],
         ]),
-        against: floorName,
+        against: [floorName],
+        mostEach: 3,
       },
     ];
   });
 }
 
-function of(stage: Stage, name: string, command: string, args: readonly string[], before?: () => void): Row {
+export function of(
+  stage: Stage,
+  name: string,
+  command: string,
+  args: readonly string[],
+  before?: () => void,
+): Row {
   return {
     name,
     command,

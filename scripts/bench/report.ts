@@ -5,10 +5,14 @@ import type { Measured } from './measure.ts';
 export type Line = Measured & {
   readonly name: string;
   readonly requests?: string;
+  /** The row that it is compared with. */
   readonly against?: string;
   /** Median to the peer's median. */
   readonly ratio?: number;
+  /** Median to the floor's. */
+  readonly floorRatio?: number;
   readonly budget?: string;
+  readonly row: Row;
 };
 
 export type Check = {
@@ -26,15 +30,22 @@ export function linesOf(
   return rows.flatMap((row) => {
     const own = measured.get(row.name);
     if (own === undefined) return [];
-    const other = row.against === undefined ? undefined : measured.get(row.against);
+    const fastest = (row.against ?? [])
+      .flatMap((name) => {
+        const other = measured.get(name);
+        return other === undefined ? [] : [{ name, median: other.median }];
+      })
+      .sort((a, b) => a.median - b.median)[0];
+    const floor = row.floor === undefined ? undefined : measured.get(row.floor.name);
     const counted = requests.get(row.name);
     return [
       {
         name: row.name,
+        row,
         ...own,
         ...(counted !== undefined && { requests: counted }),
-        ...(row.against !== undefined && { against: row.against }),
-        ...(other !== undefined && { ratio: own.median / other.median }),
+        ...(fastest !== undefined && { against: fastest.name, ratio: own.median / fastest.median }),
+        ...(floor !== undefined && { floorRatio: own.median / floor.median }),
         ...(row.budget !== undefined && { budget: `≤ ${row.budget.most} ×, goal ${row.budget.goal} ×` }),
       },
     ];

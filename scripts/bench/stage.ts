@@ -28,6 +28,8 @@ export interface Stage extends AsyncDisposable {
   /** `docker-registry` or `bulla serve registry`. */
   readonly registryIs: string;
   readonly registry: string;
+  /** Where docker-registry keeps its files; nothing there where it is missing. */
+  readonly registryFolder: string;
   /** Requests to the registry, all by Bulla's or the peer's name, since the last call; undefined where it cannot tell. */
   registryRequests(): readonly string[] | undefined;
   /** The lookaside over HTTP, which serves the folder. */
@@ -73,6 +75,8 @@ export async function openStage(): Promise<Stage> {
     launcher,
     registryIs: registry.is,
     registry: registry.host,
+    // the first one of a bench (test/support/docker-registry.ts)
+    registryFolder: bench.path('registry-1'),
     registryRequests: registry.requests,
     lookaside,
     registriesD: {
@@ -195,30 +199,40 @@ export async function pushImage(stage: Stage, repository: string, tag: string): 
 
 /**
  * Puts many images with one config and one layer into one repository: manifests that differ in an
- * annotation, tags 1 to `count`.
+ * annotation, tags 1 to `count`; gives their digests.
  */
-export async function pushMany(stage: Stage, repository: string, count: number): Promise<void> {
+export async function pushMany(stage: Stage, repository: string, count: number): Promise<readonly string[]> {
   const base = `http://${stage.registry}/v2/${repository}`;
   const config = await pushBlob(
     base,
     Buffer.from('{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'),
   );
+  const digests: string[] = [];
   for (let tag = 1; tag <= count; tag += 1) {
-    const manifest = JSON.stringify({
+    const manifest = {
       schemaVersion: 2,
       mediaType: 'application/vnd.oci.image.manifest.v1+json',
       config: { mediaType: 'application/vnd.oci.image.config.v1+json', ...config },
       layers: [],
       annotations: { 'com.example.number': `${tag}` },
-    });
-    const headers = { 'content-type': 'application/vnd.oci.image.manifest.v1+json' };
-    const answer = await fetch(`${base}/manifests/${tag}`, { method: 'PUT', headers, body: manifest });
-    if (answer.status !== 201)
-      throw new Error(`PUT of manifest ${tag}: ${answer.status} ${await answer.text()}`);
+    };
+    digests.push(await putManifest(base, `${tag}`, manifest));
   }
+  return digests;
 }
 
-async function pushBlob(
+/** @returns its digest */
+export async function putManifest(base: string, tag: string, manifest: unknown): Promise<string> {
+  const body = JSON.stringify(manifest);
+  const headers = { 'content-type': 'application/vnd.oci.image.manifest.v1+json' };
+  const answer = await fetch(`${base}/manifests/${tag}`, { method: 'PUT', headers, body });
+  if (answer.status !== 201)
+    throw new Error(`PUT of manifest ${tag}: ${answer.status} ${await answer.text()}`);
+  await answer.arrayBuffer();
+  return `sha256:${createHash('sha256').update(body).digest('hex')}`;
+}
+
+export async function pushBlob(
   base: string,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<{ digest: string; size: number }> {
