@@ -160,6 +160,7 @@ export function writeTrustedRoot(folder: string, urls: SigstackUrls, keys: Sigst
 export type SigningConfigs = {
   readonly rekor1: string;
   readonly rekor1AndTsa: string;
+  readonly rekor2: string;
   readonly rekor2AndTsa: string;
   readonly tsa: string;
   /** No witness at all. */
@@ -185,6 +186,7 @@ export function writeSigningConfigs(folder: string, urls: SigstackUrls): Signing
   return {
     rekor1: write('rekor1', rekor1),
     rekor1AndTsa: write('rekor1-tsa', { ...rekor1, ...tsa }),
+    rekor2: write('rekor2', rekor2),
     rekor2AndTsa: write('rekor2-tsa', { ...rekor2, ...tsa }),
     tsa: write('tsa', tsa),
     none: write('none', {}),
