@@ -130,11 +130,16 @@ function unwanted(kind: ServiceKind, url: URL, status: number, body: Uint8Array)
   }
   if (status >= 400 && status < 500) {
     return new BullaError(codes[kind].refused, what, {
-      hint: 'nothing was stored; is that the right service, and does it take this kind of key?',
+      hint: refusedHints[kind],
     });
   }
   return new BullaError(codes[kind].failed, what, failedHint);
 }
+
+const refusedHints: Readonly<Record<ServiceKind, string>> = {
+  log: 'nothing was stored; is it the right service? Of keys other than P-256 and RSA a Rekor takes bundles alone: --signature-format bundle',
+  timestamp: 'nothing was stored; is it the right service, and that its whole address?',
+};
 
 const failedHint = { hint: 'nothing was stored; sign again when the service is back' };
 
@@ -154,10 +159,8 @@ function saidIn(body: Uint8Array): string {
 function asServiceError(kind: ServiceKind, url: URL, error: BullaError): BullaError {
   if (error.code === 'http.too-large') return invalidAnswer(kind, url, error.message);
   if (!error.code.startsWith('http.')) return error;
-  return new BullaError(codes[kind].failed, error.message, {
-    hint: error.hint ?? failedHint.hint,
-    cause: error,
-  });
+  const hint = error.hint === undefined ? failedHint.hint : `nothing was stored; ${error.hint}`;
+  return new BullaError(codes[kind].failed, error.message, { hint, cause: error });
 }
 
 /** JSON as a request's body. */

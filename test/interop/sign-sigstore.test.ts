@@ -161,6 +161,13 @@ for (const type of ['ecdsa-p384', 'ecdsa-p521', 'rsa3072', 'ed25519'] as const) 
       // the answer was checked by the trusted root before it was stored
       assert.equal(signatures[0]?.added, true);
     }
+    // podman wants SHA-256 for every curve, and Ed25519 of the message; the log wants it otherwise
+    const image = await stage.push(`kinds/${type}-sig`);
+    const witnesses = witnessesOf(stage, keyLog);
+    const plan = { signer, formats: ['cosign'], witnesses, explicitFormat: true } as const;
+    const asked = sign({ image: parseImageName(`docker://${image}`), signers: [plan] }, stage.world);
+    if (type === 'rsa3072') await asked;
+    else await assert.rejects(asked, { code: 'log.refused' });
   });
 }
 
