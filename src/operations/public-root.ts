@@ -53,7 +53,7 @@ export async function publicTarget(
     warn(`sigstore's ${name} was to be refreshed by ${dayOf(cached.freshUntil)}: bulla trust update`);
     return { ...cached, from: 'cache' };
   }
-  const embedded = await readEmbeddedTarget(name);
+  const embedded = readEmbeddedTarget(name);
   if (embedded === undefined) {
     throw new BullaError('io.offline', `--offline: sigstore's ${name} was never fetched`, {
       hint: 'run bulla trust update where there is a network',

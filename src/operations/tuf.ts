@@ -163,9 +163,9 @@ function causesOf(error: unknown): readonly { readonly name: string; readonly me
 }
 
 /** A target of the public instance as it came with Bulla (in `@sigstore/tuf`); undefined for one that did not. */
-export async function readEmbeddedTarget(name: string): Promise<TufTarget | undefined> {
-  const { createRequire } = await import('node:module');
-  const seeds = createRequire(import.meta.url)('@sigstore/tuf/seeds.json') as Readonly<
+export function readEmbeddedTarget(name: string): TufTarget | undefined {
+  const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);
+  const seeds = require('@sigstore/tuf/seeds.json') as Readonly<
     Record<string, { readonly 'root.json': string; readonly targets: Readonly<Record<string, string>> }>
   >;
   const seed = seeds[publicMirror];
