@@ -39,3 +39,7 @@ export const requireOptional = (name: string): unknown => {
   const from = program === undefined ? `${process.cwd()}/program` : realpathSync(program);
   return process.getBuiltinModule('node:module').createRequire(from)(name);
 };
+
+/** A JSON file of a package that Bulla brings along. @param from the caller's `import.meta.url` */
+export const requireJson = (name: `${string}.json`, from: string): unknown =>
+  process.getBuiltinModule('node:module').createRequire(from)(name);

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { printable, textOf } from '../base/bytes.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { crypto } from '../base/node.ts';
+import { crypto, requireJson } from '../base/node.ts';
 import { makeFolder, readBoundedFile, readFileIfThere } from '../io/files.ts';
 import { takeLock } from '../io/lock.ts';
 import { type SystemEnvironment, variable } from '../registry/environment.ts';
@@ -164,8 +164,7 @@ function causesOf(error: unknown): readonly { readonly name: string; readonly me
 
 /** A target of the public instance as it came with Bulla (in `@sigstore/tuf`); undefined for one that did not. */
 export function readEmbeddedTarget(name: string): TufTarget | undefined {
-  const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);
-  const seeds = require('@sigstore/tuf/seeds.json') as Readonly<
+  const seeds = requireJson('@sigstore/tuf/seeds.json', import.meta.url) as Readonly<
     Record<string, { readonly 'root.json': string; readonly targets: Readonly<Record<string, string>> }>
   >;
   const seed = seeds[publicMirror];
