@@ -400,7 +400,12 @@ test('a blob with other bytes, too few or too many fails at its end or before', 
       new Response(await registry.blob('a', descriptor)).bytes(),
       code('blob.digest-mismatch'),
     );
+    await assert.rejects(registry.wholeBlob('a', descriptor), code('blob.digest-mismatch'));
   }
+  body = Buffer.from('x'.repeat(2_000_000));
+  await assert.rejects(registry.wholeBlob('a', descriptor), code('blob.digest-mismatch'));
+  body = Buffer.from('y'.repeat(10));
+  assert.deepEqual(Buffer.from(await registry.wholeBlob('a', descriptor)), body);
 });
 
 test('tags come in pages; a circle and a next page elsewhere are refused', async () => {

@@ -4,7 +4,7 @@ import type { Digest } from '../base/digest.ts';
 import type { Manifest } from '../base/manifest.ts';
 import type { HttpClient, TlsOptions } from '../io/http.ts';
 import { openHttp } from '../io/http.ts';
-import { getBlob, hasBlob } from './blobs.ts';
+import { getBlob, getWholeBlob, hasBlob } from './blobs.ts';
 import { checkLogin } from './check-login.ts';
 import type { Client } from './client.ts';
 import type { Credentials } from './credentials.ts';
@@ -79,6 +79,8 @@ export interface Registry extends AsyncDisposable {
   hasBlob(path: string, digest: Digest): Promise<boolean>;
   /** Fails at its end with `blob.digest-mismatch` unless size and digest held. @throws BullaError `image.not-found` */
   blob(path: string, descriptor: Descriptor): Promise<ReadableStream<Uint8Array>>;
+  /** A blob that fits into memory; the caller bounds `descriptor.size`. @throws BullaError `image.not-found`, `blob.digest-mismatch` */
+  wholeBlob(path: string, descriptor: Descriptor): Promise<Uint8Array>;
   /** @param chunkBytes sends it in pieces of this size, or of the registry's least if that is larger */
   putBlob(
     path: string,
@@ -141,6 +143,7 @@ function methodsOf(client: Client): Omit<Registry, 'domain' | 'http' | typeof Sy
     deleteManifest: (path, digest) => deleteManifest(client, path, digest),
     hasBlob: (path, digest) => hasBlob(client, path, digest),
     blob: (path, descriptor) => getBlob(client, path, descriptor),
+    wholeBlob: (path, descriptor) => getWholeBlob(client, path, descriptor),
     putBlob: (path, descriptor, content, options) => putBlob(client, path, descriptor, content, options),
     mountBlob: (path, digest, from) => mountBlob(client, path, digest, from),
     tags: (path) => listTags(client, path),

@@ -12,7 +12,8 @@ import { type AttachmentManifest, parseAttachmentManifest } from './attachments-
 import type { RegistryImageId, StoredSignature } from './store.ts';
 
 /** What the store needs of a registry client. */
-export type AttachmentRegistry = Pick<Registry, 'domain' | 'manifest' | 'blob' | 'putBlob' | 'putManifest'>;
+export type AttachmentRegistry = Pick<Registry, 'domain' | 'manifest' | 'blob' | 'putBlob' | 'putManifest'> &
+  Partial<Pick<Registry, 'wholeBlob'>>;
 
 /** Attachments of one kind to one image. */
 export type AttachmentPlace = {
@@ -134,10 +135,11 @@ async function readContent({ registry, kind, image }: AttachmentPlace, layer: De
 
 /** A small blob; its size and digest are checked as it comes. */
 export async function readBlob(
-  registry: Pick<AttachmentRegistry, 'blob'>,
+  registry: Pick<AttachmentRegistry, 'blob' | 'wholeBlob'>,
   path: string,
   descriptor: Descriptor,
 ): Promise<Uint8Array> {
+  if (registry.wholeBlob !== undefined) return registry.wholeBlob(path, descriptor);
   const parts: Uint8Array[] = [];
   for await (const part of await registry.blob(path, descriptor)) parts.push(part);
   return concatBytes(...parts);
