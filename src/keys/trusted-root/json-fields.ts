@@ -61,11 +61,17 @@ const timestamp = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|[+-]
 
 /** RFC 3339, as milliseconds since 1970; parts of a millisecond are cut. @throws BullaError `trusted-root.unusable` */
 export function timeOf(field: Field): number {
-  const [, date = '', fraction = '', zone = ''] = timestamp.exec(stringOf(field)) ?? [];
+  const match = timestamp.exec(stringOf(field));
+  const [, date = '', fraction = '', zone = ''] = match ?? [];
   const time = Date.parse(`${date}.${fraction.padEnd(3, '0').slice(0, 3)}${zone}`);
   const plain = Date.parse(`${date}.000Z`);
   // Date.parse takes the 31st of June for the 1st of July
-  if (Number.isNaN(time) || Number.isNaN(plain) || !new Date(plain).toISOString().startsWith(date)) {
+  if (
+    match === null ||
+    Number.isNaN(time) ||
+    Number.isNaN(plain) ||
+    !new Date(plain).toISOString().startsWith(date)
+  ) {
     throw unusable(field.path, 'a time (RFC 3339) is expected');
   }
   return time;
