@@ -76,16 +76,31 @@ const makers = {
 
 const cosignEnv = { env: { COSIGN_PASSWORD: passphrase, COSIGN_YES: 'true' } };
 
+async function skopeoSigns(
+  skopeo: 'skopeo' | 'skopeo-1.18',
+  { bench }: Stage,
+  name: string,
+  key: KeyPair,
+): Promise<void> {
+  const plain = ['--quiet', '--src-tls-verify=false', '--dest-tls-verify=false'];
+  const by = ['--sign-by-sigstore-private-key', key.private, '--sign-passphrase-file', bench.path('pass')];
+  await bench.ok(skopeo, ['copy', ...plain, ...by, `docker://${name}`, `docker://${name}`]);
+}
+
 /** Signs with each program that can, in the old format. */
 const signers = {
   bulla: async ({ bench }: Stage, name: string, key: KeyPair): Promise<void> => {
     const signed = await bench.bulla(signArguments(bench, name, key));
     assert.equal(signed.exitCode, 0, signed.stderr);
   },
-  skopeo: async ({ bench }: Stage, name: string, key: KeyPair): Promise<void> => {
-    const plain = ['--quiet', '--src-tls-verify=false', '--dest-tls-verify=false'];
+  skopeo: (stage: Stage, name: string, key: KeyPair): Promise<void> =>
+    skopeoSigns('skopeo', stage, name, key),
+  'skopeo-1.18': (stage: Stage, name: string, key: KeyPair): Promise<void> =>
+    skopeoSigns('skopeo-1.18', stage, name, key),
+  podman: async ({ bench }: Stage, name: string, key: KeyPair): Promise<void> => {
     const by = ['--sign-by-sigstore-private-key', key.private, '--sign-passphrase-file', bench.path('pass')];
-    await bench.ok('skopeo', ['copy', ...plain, ...by, `docker://${name}`, `docker://${name}`]);
+    await bench.ok('podman', ['pull', '-q', '--tls-verify=false', name]);
+    await bench.ok('podman', ['push', '-q', '--tls-verify=false', ...by, name]);
   },
   cosign: async ({ bench, digest }: Stage, name: string, key: KeyPair): Promise<void> => {
     const old = ['--new-bundle-format=false', '--use-signing-config=false', '--tlog-upload=false'];
@@ -160,7 +175,7 @@ for (const maker of ['bulla', 'skopeo', 'cosign'] as const) {
   );
 }
 
-for (const signer of ['skopeo', 'cosign', 'cosign2'] as const) {
+for (const signer of ['skopeo', 'skopeo-1.18', 'podman', 'cosign', 'cosign2'] as const) {
   test(
     `what ${signer} ${await peerVersion(signer)} signs, Bulla believes`,
     needs('skopeo', 'docker-registry', signer),
@@ -171,10 +186,11 @@ for (const signer of ['skopeo', 'cosign', 'cosign2'] as const) {
         const name = await stage.push('theirs/app:1');
         await signers[signer](stage, name, key);
         // cosign signs for the repository; only this identity takes that
-        const identity = signer === 'skopeo' ? undefined : 'matchRepository';
+        const namesTag = !signer.startsWith('cosign');
+        const identity = namesTag ? undefined : 'matchRepository';
         await bothSay(stage, name, writePolicy(bench, 'fits', [sigstoreSigned(key.public, identity)]), true);
         const strict = writePolicy(bench, 'strict', [sigstoreSigned(key.public)]);
-        await bothSay(stage, name, strict, signer === 'skopeo');
+        await bothSay(stage, name, strict, namesTag);
         const byKey = await bench.bulla(['verify', '--tls-verify=false', '--key', key.public, name]);
         assert.equal(byKey.exitCode, 0, byKey.stdout + byKey.stderr);
       }),
