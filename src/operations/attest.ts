@@ -11,7 +11,8 @@ import type { LocatedStores } from '../stores/locate.ts';
 import type { SignatureStore } from '../stores/store.ts';
 import { type Attested, type ReadyStatement, statementFor } from './attest-statement.ts';
 import { digestsOf } from './sign-formats.ts';
-import { hiddenBy, isSigstore } from './sign-places.ts';
+import { hiddenBy } from './hidden-by.ts';
+import { isSigstore } from './sign-places.ts';
 import {
   type Made,
   makeOldAttestation,
@@ -71,17 +72,17 @@ export async function attest(request: AttestRequest, world: World): Promise<Atte
   const name = request.image.transport === 'docker' ? repositoryOf(request.image.reference) : undefined;
   const subject = { ...(name !== undefined && { name }), digests: digestsOf(digest) };
   const statement = statementFor(request.attested, subject, world.now());
-  const places = await placesOf(plans, { image, stores, digest }, world);
+  const isStored = request.upload !== false;
+  const places = await placesOf(plans, { image, stores, digest, isStored }, world);
   const made = await Promise.all(places.map((place) => makeOne(place, statement, world)));
   for (const { signature } of made) await request.made?.(signature, digest);
   const attestations: MadeAttestation[] = [];
   for (const [index, { plan, format, store }] of places.entries()) {
     const one = made[index];
     if (one === undefined) continue;
-    const stored =
-      request.upload === false
-        ? { location: store.description, added: false }
-        : await store.add(world.imageId(image, digest), one.signature);
+    const stored = isStored
+      ? await store.add(world.imageId(image, digest), one.signature)
+      : { location: 'not stored', added: false };
     const { predicateType } = statement;
     attestations.push({ format, predicateType, keyId: plan.signer.keyId, ...stored, ...one.witnessed });
   }
@@ -90,7 +91,12 @@ export async function attest(request: AttestRequest, world: World): Promise<Atte
 
 async function placesOf(
   plans: readonly SigningPlan[],
-  { image, stores, digest }: { image: Image; stores: LocatedStores; digest: Digest },
+  {
+    image,
+    stores,
+    digest,
+    isStored,
+  }: { image: Image; stores: LocatedStores; digest: Digest; isStored: boolean },
   world: World,
 ): Promise<readonly Place[]> {
   if (plans.length === 0)
@@ -103,9 +109,10 @@ async function placesOf(
   const places: Place[] = [];
   for (const plan of plans) {
     const sigstore = sigstorePlanOf(plan);
-    for (const format of formatsOf(plan)) {
+    // what is not stored is a file, and that is a bundle
+    for (const format of isStored ? formatsOf(plan) : ['bundle' as const]) {
       places.push({ plan: sigstore, format, store: stores.writerFor(format) });
-      if (format !== 'bundle' || plan.explicitFormat) continue;
+      if (format !== 'bundle' || plan.explicitFormat || !isStored) continue;
       const hidden = await hiddenBy(plan.signer, stores, world.imageId(image, digest));
       if (hidden !== undefined) throw hides(hidden);
     }

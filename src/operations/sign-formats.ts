@@ -1,7 +1,7 @@
 /** From a claim and a key to a signature: which format each kind of key signs in. */
 import { creator } from '../base/version.ts';
 import type { SignedClaim } from '../formats/claim.ts';
-import { encodeCosignPayload } from '../formats/cosign.ts';
+import { cosignAttachment, encodeCosignPayload } from '../formats/cosign.ts';
 import { encodeSimpleSigning } from '../formats/simple-signing.ts';
 import type { KeyKind, Signer } from '../keys/signer.ts';
 import { isSigstore } from './sign-places.ts';
@@ -46,9 +46,13 @@ export async function makeSignature(
   if (!isSigstore(signer)) {
     return { signature: { format: 'simple', blob: await signer.sign(encodeSimpleSigning(full)) } };
   }
-  const { makeAttachment, makeStatementBundle } = await import('./sign-sigstore.ts');
   const plan = { signer, witnesses };
-  if (format === 'cosign') return makeAttachment(encodeCosignPayload(full, annotations), plan, world);
+  if (format === 'cosign') {
+    const payload = encodeCosignPayload(full, annotations);
+    // nobody sees it: the usual case loads nothing more
+    if (isAlone(plan)) return { signature: cosignAttachment(payload, await signer.sign(payload)) };
+    return (await import('./sign-sigstore.ts')).makeAttachment(payload, plan, world);
+  }
   const { cosignSignPredicateType, encodeStatement } = await import('../formats/statement.ts');
   const statement = encodeStatement({
     subjects: [
@@ -56,7 +60,12 @@ export async function makeSignature(
     ],
     predicateType: cosignSignPredicateType,
   });
-  return makeStatementBundle(statement, plan, world);
+  return (await import('./sign-sigstore.ts')).makeStatementBundle(statement, plan, world);
+}
+
+/** A key without a certificate and without witnesses. */
+function isAlone({ signer, witnesses }: Pick<SigningPlan, 'signer' | 'witnesses'>): boolean {
+  return !('certificates' in signer) && witnesses.logs.length + witnesses.timestamps.length === 0;
 }
 
 /** A digest as a statement's subject has it. */

@@ -1,12 +1,10 @@
 /** Where the signatures of a plan go. Asked before anything is signed, logged or written. */
 import { BullaError } from '../base/errors.ts';
 import { formatImageName } from '../base/image-name.ts';
-import { cosignAnnotations, type CosignSignature, signatureOf } from '../formats/cosign.ts';
 import type { Image } from '../images/image.ts';
 import type { Signer, SigstoreSigner } from '../keys/signer.ts';
-import { verifySigstoreSignature } from '../keys/sigstore/public-key.ts';
 import type { LocatedStores } from '../stores/locate.ts';
-import { type ImageId, inRegistry, type SignatureStore } from '../stores/store.ts';
+import type { SignatureStore } from '../stores/store.ts';
 import type { SigningFormat, SigningPlan } from './signing-plan.ts';
 import type { World } from './world.ts';
 
@@ -99,29 +97,4 @@ function storeFor(
     'registries.d turns sigstore attachments off here: podman, skopeo and CRI-O will not read the .sig',
   );
   return stores.attachments;
-}
-
-/**
- * Whether a bundle would hide somebody else's `.sig` from cosign 3; where it is, or undefined.
- * @throws BullaError `store.*`, `registry.*`
- */
-export async function hiddenBy(
-  signer: Signer,
-  { attachments, referrers }: LocatedStores,
-  image: ImageId,
-): Promise<string | undefined> {
-  if (attachments === undefined || referrers === undefined || !isSigstore(signer)) return undefined;
-  const { hiddenByBundle } = await import('../stores/hides-attachment.ts');
-  return hiddenByBundle({ attachments, referrers }, inRegistry(image), (each) => isBy(signer, each));
-}
-
-/** A keyless key is new each time: whose certificate an old signature has, it is not by this key. */
-function isBy({ publicKey }: SigstoreSigner, signature: CosignSignature): boolean {
-  try {
-    const isKeyless = signature.annotations[cosignAnnotations.certificate] !== undefined;
-    return !isKeyless && verifySigstoreSignature(publicKey, signature.payload, signatureOf(signature));
-  } catch (error) {
-    if (error instanceof BullaError) return false;
-    throw error;
-  }
 }

@@ -8,9 +8,10 @@ import { openImage } from '../images/open.ts';
 import type { Signer } from '../keys/signer.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import type { AddResult, ImageId, SignatureStore } from '../stores/store.ts';
+import type { hiddenBy as HiddenBy } from './hidden-by.ts';
 import { inParallel } from './in-parallel.ts';
 import { makeSignature, planOf } from './sign-formats.ts';
-import { hiddenBy, type Place, placesOf } from './sign-places.ts';
+import { type Place, placesOf } from './sign-places.ts';
 import type { Witnessed } from './sign-sigstore.ts';
 import { identitiesOf, type TargetOptions, targetsOf } from './sign-targets.ts';
 import type { SigningPlan } from './signing-plan.ts';
@@ -76,13 +77,19 @@ export async function sign(request: SignRequest, world: World): Promise<SignRece
     throw new BullaError('usage.invalid', 'nothing to sign with', {
       hint: 'name a key by --sign-by or --key',
     });
-  const places = placesOf(plans, { image, stores }, world);
+  const isStored = request.upload !== false;
+  const places = placesOf(isStored ? plans : plans.map(bundleOf), { image, stores }, world);
   const targets = targetsOf(manifest, request, world);
   const idOf = (digest: Digest): ImageId => world.imageId(image, digest);
   const tasks = await tasksOf(targets, identities, { places, stores, idOf }, world);
   const made = await makeAll(tasks, request, world);
   const signatures = await storeAll(made, idOf, request);
   return { image: formatImageName(request.image), digest: manifest.digest, signatures };
+}
+
+/** What is not stored is a file, and that is a bundle, which hides nothing there. */
+function bundleOf(plan: SigningPlan): SigningPlan {
+  return { ...plan, formats: ['bundle'], explicitFormat: true };
 }
 
 /** One signature to make. */
@@ -109,6 +116,10 @@ async function tasksOf(
     );
   });
   return ofEach.flat();
+}
+
+async function hiddenBy(...question: Parameters<typeof HiddenBy>): ReturnType<typeof HiddenBy> {
+  return (await import('./hidden-by.ts')).hiddenBy(...question);
 }
 
 /** Leaves out the bundles that nobody asked for by name and that would hide a `.sig` from cosign 3. */

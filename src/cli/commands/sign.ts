@@ -108,7 +108,8 @@ async function signAll(
       const receipt = await sign({ ...request, ...(platform !== undefined && { platform }) }, world);
       warnOfTag(image, receipt, dryRun, world);
       receipts.push(receipt);
-      if (!flagOption(parsed, 'json')) printReceipt(receipt, dryRun, context);
+      if (!flagOption(parsed, 'json'))
+        printReceipt(receipt, { dryRun, isStored: more.upload !== false }, context);
       outcomes.push(0);
     } catch (error) {
       // a key that does not open is said once, not for each image
@@ -201,14 +202,17 @@ function warnOfTag(image: ImageName, receipt: SignReceipt, dryRun: boolean, worl
   world.warn(`${formatImageName(image)} is a tag and may move; ${what} ${receipt.digest}`);
 }
 
-function printReceipt(receipt: SignReceipt, dryRun: boolean, { terminal }: CommandContext): void {
+type Mode = { readonly dryRun: boolean; readonly isStored: boolean };
+
+function printReceipt(receipt: SignReceipt, mode: Mode, { terminal }: CommandContext): void {
   terminal.print(`${receipt.image} ${receipt.digest}`);
   for (const made of receipt.signatures) {
     const digest = made.digest === receipt.digest ? '' : ` of ${made.digest}`;
-    const state = dryRun ? 'would sign' : made.added ? 'signed' : 'signed before, byte for byte,';
+    const isNew = made.added || !mode.isStored;
+    const state = mode.dryRun ? 'would sign' : isNew ? 'signed' : 'signed before, byte for byte,';
     const what = made.format === 'bundle' ? ', as a bundle' : ` for ${made.identity}`;
     terminal.print(`  ${state}${digest}${what}`);
-    terminal.print(`    by ${signerOf(made)}, ${made.location}`);
+    terminal.print(`    by ${signerOf(made)}, ${mode.isStored ? made.location : 'not stored'}`);
     for (const line of witnessLines(made)) terminal.print(`    ${line}`);
   }
 }
