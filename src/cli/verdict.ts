@@ -83,6 +83,10 @@ function requirementLines(requirement: RequirementVerdict, explain: boolean): re
   const { type, signatures } = requirement;
   const all = signatures.map((each) => `    ${signatureLine(each)}`);
   if (!requirement.accepted) {
+    // some are good, and too few (n of m)
+    if (signatures.some((each) => each.accepted)) {
+      return [`  ${type}: ${printable(requirement.message ?? '', 2000)} [${requirement.code ?? ''}]`, ...all];
+    }
     const [only, another] = signatures;
     const { code = '', message = '' } = only !== undefined && another === undefined ? only : requirement;
     // what is no signature is found by its place alone

@@ -99,6 +99,11 @@ async function replacePolicy(file: string, edit: PolicyEdit): Promise<Omit<Edite
   const before = await readBoundedFile(file, limits.configFileBytes);
   const text = textOf(before);
   if (text === undefined) throw new BullaError('policy.malformed', `${file} is not UTF-8 text`);
+  if (/^[^{]*apiVersion[ \t]*:/.test(text)) {
+    throw new BullaError('usage.unsupported', `${file} is a trust.yaml, which no command edits`, {
+      hint: 'edit it by hand; bulla trust check reads it',
+    });
+  }
   const { text: after, ...edited } = editPolicy(text, file, edit);
   const { mode } = await stat(file).catch((error: unknown) => {
     throw fileError(error, file, 'read');
