@@ -4,6 +4,7 @@ import { parseReference } from '../base/reference.ts';
 import type { JudgedBy } from '../operations/judge.ts';
 import { type ImageVerdict, verify } from '../operations/verify.ts';
 import type { CommandContext, Outcome } from './command.ts';
+import { forOption } from './for-option.ts';
 import { flagOption, type Parsed, textOption } from './options.ts';
 import { worstOutcome } from './outcome.ts';
 import { verdictJson, verdictLines } from './verdict.ts';
@@ -19,7 +20,7 @@ export async function runVerify(
   const { terminal } = context;
   const json = flagOption(parsed, 'json');
   try {
-    const judge = by();
+    const judging = forOption(parsed, by());
     const as = textOption(parsed, 'as');
     const platform = platformOption(parsed);
     const names = images.map(parseImageName);
@@ -27,7 +28,7 @@ export async function runVerify(
     const verdicts = await verify(
       {
         images: names,
-        by: judge,
+        ...judging,
         all: flagOption(parsed, 'all'),
         requireSigned: flagOption(parsed, 'requireSigned'),
         ...(as !== undefined && { as: parseReference(as) }),

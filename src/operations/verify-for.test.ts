@@ -1,15 +1,17 @@
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { utf8 } from '../base/bytes.ts';
 import { digestOf } from '../base/digest.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
 import { parseReference } from '../base/reference.ts';
 import { cosignAttachment, encodeCosignPayload } from '../formats/cosign.ts';
 import type { Signature } from '../formats/signature.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import type { SignatureStore } from '../stores/store.ts';
+import type { Subject, Verdict } from '../trust/verdict.ts';
 import type { FoundSignature, StorePlace } from './read-stores.ts';
-import { filterFor, type ForContext, forTools, signaturesFor } from './verify-for.ts';
+import { filterFor, type ForContext, forTools, judgeFor } from './verify-for.ts';
 
 const manifestDigest = digestOf(utf8('an image'));
 const bundleType = 'application/vnd.dev.sigstore.bundle.v0.3+json';
@@ -152,14 +154,67 @@ test('what a tool reads, from the stores of an image', async () => {
     writerFor: () => lookaside,
   };
   const image = { reference: undefined, digest: manifestDigest };
-  const read = async (tool: 'podman' | 'cosign3', located: LocatedStores): Promise<readonly string[]> => {
-    const formats: string[] = [];
-    for await (const { signature } of signaturesFor(tool, located, image, { ignoreLog: true }))
-      formats.push(signature.format);
-    return formats;
+  const subject: Subject = {
+    transport: 'docker',
+    identity: 'h.example/a:1',
+    namespaces: [],
+    manifestDigest,
+    signatures: () => {
+      throw new Error('the tool’s own are read');
+    },
   };
-  deepEqual(await read('podman', stores), ['simple']);
-  deepEqual(await read('podman', { ...stores, readers: [lookaside, attachments] }), ['simple', 'cosign']);
-  deepEqual(await read('cosign3', stores), ['bundle']);
-  equal((await read('cosign3', { ...stores, referrers: store() })).length, 1);
+  /** Formats that were judged, then those passed over. */
+  const read = async (tool: 'podman' | 'cosign3', located: LocatedStores): Promise<string> => {
+    const judged: string[] = [];
+    const verdict = await judgeFor(tool, { subject, located, image }, { ignoreLog: true }, async (its) => {
+      for await (const { signature } of its.signatures()) judged.push(signature.format);
+      return { accepted: false, scope: null, requirements: [{ type: 't', accepted: false, signatures: [] }] };
+    });
+    const over = verdict.requirements[0]?.signatures.map(({ format, code }) => `${format} ${code}`) ?? [];
+    return [judged.join(), ...over].join(' | ');
+  };
+  equal(await read('podman', stores), `simple | cosign ${off} | bundle ${off}`);
+  equal(
+    await read('podman', { ...stores, readers: [lookaside, attachments] }),
+    `simple,cosign | bundle ${off}`,
+  );
+  equal(await read('cosign3', stores), `bundle | simple ${off} | cosign ${off}`);
+  equal(await read('cosign3', { ...stores, referrers: store() }), `cosign | simple ${off}`);
+});
+
+test('a store that fails matters to the tools that read it', async () => {
+  const empty: SignatureStore = {
+    description: 'a store',
+    async *list() {
+      // nothing
+    },
+    add: () => Promise.reject(new Error('not here')),
+  };
+  const broken: SignatureStore = {
+    ...empty,
+    list: () => {
+      throw new BullaError('store.unreadable', 'no');
+    },
+  };
+  const image = { reference: undefined, digest: manifestDigest };
+  const subject = { transport: 'docker', identity: '', namespaces: [], manifestDigest } as const;
+  const judge = async (): Promise<Verdict> => ({ accepted: true, scope: null, requirements: [] });
+  const run = (tool: 'podman' | 'cosign3', located: Omit<LocatedStores, 'writerFor'>): Promise<Verdict> =>
+    judgeFor(
+      tool,
+      {
+        subject: { ...subject, signatures: () => empty.list(image) },
+        located: { ...located, writerFor: () => empty },
+        image,
+      },
+      {},
+      judge,
+    );
+  const unreadable = (error: unknown): boolean => isBullaError(error, 'store.unreadable');
+  const gpgGone = { readers: [broken], attachments: empty, referrers: empty };
+  await rejects(run('podman', gpgGone), unreadable);
+  equal((await run('cosign3', gpgGone)).accepted, true);
+  const bundlesGone = { readers: [empty], attachments: empty, referrers: broken };
+  equal((await run('podman', bundlesGone)).accepted, true);
+  await rejects(run('cosign3', bundlesGone), unreadable);
 });

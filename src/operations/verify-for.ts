@@ -11,6 +11,7 @@ import { readUntrustedCosign } from '../formats/cosign-untrusted.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import type { ImageId, StoredSignature } from '../stores/store.ts';
 import { matchIdentity } from '../trust/identity.ts';
+import type { SignatureVerdict, Subject, Verdict } from '../trust/verdict.ts';
 import { type FoundSignature, type ReadStore, readStores } from './read-stores.ts';
 
 /** `podman` stands for skopeo and CRI-O too, which share its code. */
@@ -51,23 +52,59 @@ export function filterFor(
   });
 }
 
+/** What is judged, and where its signatures are. */
+export type ForSubject = {
+  readonly subject: Subject;
+  readonly located: LocatedStores;
+  readonly image: ImageId;
+};
+
 /**
- * The signatures that a tool looks at, for a judge: what it passes over is not there.
- * @throws BullaError what keeps a store that the tool reads from being read
+ * Judges by what a tool looks at alone. What it passes over is among the last requirement's signatures, with the reason.
+ * @throws BullaError what keeps a store that the tool reads from being read, and what the judge throws
  */
-export async function* signaturesFor(
+export async function judgeFor(
+  tool: ForTool,
+  { subject, located, image }: ForSubject,
+  context: Omit<ForContext, 'attachmentsOn'>,
+  judge: (subject: Subject) => Promise<Verdict>,
+): Promise<Verdict> {
+  const sights = await sightsOf(tool, located, image, context);
+  async function* signatures(): AsyncGenerator<StoredSignature> {
+    for (const { found, reads } of sights) if (reads) yield found;
+  }
+  const verdict = await judge({ ...subject, signatures });
+  const last = verdict.requirements.at(-1);
+  if (last === undefined) return verdict;
+  const passedOver = sights.flatMap((sight): SignatureVerdict[] => {
+    if (sight.reads) return [];
+    const { found, code, message } = sight;
+    return [{ format: found.signature.format, store: found.location, accepted: false, code, message }];
+  });
+  const requirement = { ...last, signatures: [...last.signatures, ...passedOver] };
+  return { ...verdict, requirements: [...verdict.requirements.slice(0, -1), requirement] };
+}
+
+async function sightsOf(
   tool: ForTool,
   located: LocatedStores,
   image: ImageId,
   context: Omit<ForContext, 'attachmentsOn'>,
-): AsyncGenerator<StoredSignature> {
+): Promise<readonly Sight[]> {
   const stores = await readStores(located, image);
-  const isOn = (store: ReadStore): boolean => tool !== 'podman' || store.isConfigured;
-  const broken = stores.find((store) => store.problem !== undefined && isOn(store));
+  const broken = stores.find((store) => store.problem !== undefined && isReadBy(tool, store));
   if (broken?.problem !== undefined) throw new BullaError(broken.problem.code, broken.problem.message);
   const attachmentsOn = stores.some(({ place, isConfigured }) => place === 'attachments' && isConfigured);
-  const all = stores.flatMap(({ found }) => found);
-  for (const { found, reads } of filterFor(tool, all, { ...context, attachmentsOn })) if (reads) yield found;
+  return filterFor(
+    tool,
+    stores.flatMap(({ found }) => found),
+    { ...context, attachmentsOn },
+  );
+}
+
+/** A store that fails matters to those who would have read it. */
+function isReadBy(tool: ForTool, { place, isConfigured }: ReadStore): boolean {
+  return tool === 'podman' ? isConfigured : place !== 'lookaside' && place !== 'dir';
 }
 
 /** Undefined: it is read. */

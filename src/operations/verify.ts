@@ -9,9 +9,10 @@ import { chooseInstance, hostPlatform } from '../images/choose-instance.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import { mapBounded } from '../io/bounded.ts';
-import type { Verdict } from '../trust/verdict.ts';
+import type { Subject, Verdict } from '../trust/verdict.ts';
 import { type Judge, openJudge, type JudgedBy } from './judge.ts';
 import { subjectOf } from './subject.ts';
+import type { ForTool } from './verify-for.ts';
 import { openWorld, type World } from './world.ts';
 
 export type VerifyRequest = {
@@ -25,6 +26,8 @@ export type VerifyRequest = {
   readonly platform?: Platform;
   /** Refuses an image whose policy demands no signature. */
   readonly requireSigned?: boolean;
+  /** Only what this tool looks at counts. `comparesName`: podman's default rule about the name in a `.sig` holds. */
+  readonly for?: { readonly tool: ForTool; readonly ignoreLog?: boolean; readonly comparesName: boolean };
 };
 
 /** The verdict on one manifest. */
@@ -96,7 +99,9 @@ async function judgeImage(
     const { as } = request;
     const { looks, hint } = judge;
     const wanted = { image, digest, as, looks, ...(hint !== undefined && { hint }) };
-    const verdict = await judge.judge(await subjectOf(wanted, world));
+    const subject = await subjectOf(wanted, world);
+    if (request.for !== undefined) return judgeByTool(request.for, subject, image, judge, world);
+    const verdict = await judge.judge(subject);
     if (looks === 'as-configured') await warnOfUnread(image, verdict, world);
     return verdict;
   };
@@ -110,6 +115,21 @@ async function judgeImage(
     const verdict = await judgeDigest(instance.digest);
     return { ...verdict, digest: instance.digest, ...(platform !== undefined && { platform }) };
   });
+}
+
+async function judgeByTool(
+  { tool, ignoreLog = false, comparesName }: NonNullable<VerifyRequest['for']>,
+  subject: Subject,
+  image: Image,
+  judge: Judge,
+  world: World,
+): Promise<Verdict> {
+  const { judgeFor } = await import('./verify-for.ts');
+  const { dockerReference } = subject;
+  const context = { ignoreLog, ...(comparesName && dockerReference !== undefined && { dockerReference }) };
+  const located = await world.stores(image);
+  const id = world.imageId(image, subject.manifestDigest);
+  return judgeFor(tool, { subject, located, image: id }, context, judge.judge);
 }
 
 /** Where attachments are off, an image that is signed by them is judged as one without a signature. */

@@ -120,6 +120,22 @@ for (const hasApi of [true, false]) {
           assert.equal(actual, exitCode, identity);
         }
         assert.deepEqual(shown.get('simple')?.readBy, ['podman']);
+        for (const [tool, key, flags, exitCode] of [
+          ['podman', 'k', [], 1],
+          ['cosign2', 'k', [], 1],
+          ['cosign2', 'k', ['--insecure-ignore-tlog'], 0],
+          ['cosign', 'k', ['--insecure-ignore-tlog'], 1],
+          ['cosign', 'other', ['--insecure-ignore-tlog'], 0],
+          ['cosign', 'other', [], 1],
+          ['cosign', 'other', ['--policy', 'policy.json'], 2],
+        ] as const) {
+          const by = ['verify', '--for', tool, '--key', `${key}.pub`, ...flags, '--tls-verify=false'];
+          const result = await bench.bulla([...by, `docker://${name}`]);
+          assert.equal(result.exitCode, exitCode, `${by.join(' ')}: ${result.stdout}${result.stderr}`);
+        }
+        const byPolicy = ['verify', '--policy', 'policy.json', '--tls-verify=false', `docker://${name}`];
+        assert.equal((await bench.bulla([...byPolicy, '--for', 'podman'])).exitCode, 0);
+        assert.equal((await bench.bulla([...byPolicy, '--for', 'cosign'])).exitCode, 2);
       }),
   );
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { BullaError } from '../../base/errors.ts';
 import type { JudgedBy } from '../../operations/judge.ts';
 import type { CommandContext } from '../command.ts';
+import { withForOption } from '../for-option.ts';
 import { givenJudge, withSignerOptions } from '../judge-options.ts';
 import {
   collect,
@@ -42,7 +43,7 @@ export function command(context: CommandContext): Command {
     .option('--explain', 'tell scope, requirements, every signature and its reason')
     .option('--json', 'print the verdicts as JSON');
   withPlatformOptions(
-    withPolicyOptions(withRegistriesDOption(withRegistryOptions(withSignerOptions(verify)))),
+    withPolicyOptions(withRegistriesDOption(withRegistryOptions(withForOption(withSignerOptions(verify))))),
   );
   return verify
     .addHelpText(
