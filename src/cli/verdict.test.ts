@@ -195,6 +195,17 @@ test('sigstore signatures: refused with what they say of themselves, and accepte
   assert.equal(accepted?.['accepted'], true);
 });
 
+test('by a trust.yaml: whose it is, and for whom it counts', async () => {
+  const policy = join(folder, 'trust.yaml');
+  const signers = `signers: { alice: { type: gpg, keyPath: a.pub.asc }, bob: { type: gpg, keyPath: b.pub.asc } }`;
+  const both = 'default: [{ type: signed, threshold: 2, of: [alice, bob] }]';
+  writeFileSync(policy, `apiVersion: bulla/v1\n${signers}\n${both}\n`);
+  const [refused] = await verdicts('--policy', policy, image);
+  assert.equal(refused?.['accepted'], false);
+  const { out } = await bulla('verify', '--tls-verify=false', '--policy', policy, image);
+  assert.match(out, /1 of the 2 signers that are needed: alice/);
+});
+
 test('every documented field was there', () => {
   const all = ['An image', ...Object.values(sections)].flatMap((section) =>
     documented(section).map(({ name }) => `${section}: ${name}`),
