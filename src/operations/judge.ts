@@ -43,6 +43,8 @@ export type Judge = {
   readonly looks: SignaturesWanted;
   /** The predicate type that counts, which bundles may say of themselves. */
   readonly hint?: ListHint;
+  /** Where statements are asked for: the same signers, of a manifest as such. */
+  readonly judgeSigned?: (subject: Subject) => Promise<Verdict>;
 };
 
 /** What --insecure-policy says of everything. */
@@ -67,7 +69,15 @@ export async function openJudge(by: JudgedBy, requireSigned: boolean, world: Wor
       const { readGiven } = await import('./judge-keys.ts');
       const { looks, ...keys } = await readGiven(by, world);
       const hint = { predicateType: keys.predicateType ?? signPredicateType };
-      return { judge: (subject) => evaluateKeys(keys, subject, world.now()), looks, hint };
+      const signed = { ...keys, predicateType: signPredicateType };
+      return {
+        judge: (subject) => evaluateKeys(keys, subject, world.now()),
+        looks,
+        hint,
+        ...(looks === 'for-statements' && {
+          judgeSigned: (subject: Subject) => evaluateKeys(signed, subject, world.now()),
+        }),
+      };
     }
     case 'policy': {
       const policy = await loadPolicy(by.file, world.environment);

@@ -10,6 +10,7 @@ import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import { mapBounded } from '../io/bounded.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
+import type { AttestedInstance } from './docker-attestations.ts';
 import { type Judge, openJudge, type JudgedBy } from './judge.ts';
 import { subjectOf } from './subject.ts';
 import type { ForTool } from './verify-for.ts';
@@ -113,7 +114,10 @@ async function judgeImage(
     // the sha256 of its bytes, whatever algorithm the list names it by
     const instance = await image.manifest(digest);
     const verdict = await judgeDigest(instance.digest);
-    return { ...verdict, digest: instance.digest, ...(platform !== undefined && { platform }) };
+    const other = verdict.accepted
+      ? undefined
+      : await byAttestations({ image, list, named: digest, digest: instance.digest }, request, judge, world);
+    return { ...(other ?? verdict), digest: instance.digest, ...(platform !== undefined && { platform }) };
   });
 }
 
@@ -130,6 +134,24 @@ async function judgeByTool(
   const located = await world.stores(image);
   const id = world.imageId(image, subject.manifestDigest);
   return judgeFor(tool, { subject, located, image: id }, context, judge.judge);
+}
+
+/** Statements may also stand in the list's attestation manifests, which are signed as such. */
+async function byAttestations(
+  instance: Omit<AttestedInstance, 'rule' | 'judgeSigned'>,
+  { as }: VerifyRequest,
+  { judgeSigned, hint }: Judge,
+  world: World,
+): Promise<Verdict | undefined> {
+  if (judgeSigned === undefined || hint?.predicateType === undefined) return undefined;
+  const { judgeAttestationManifests } = await import('./docker-attestations.ts');
+  const { image } = instance;
+  return judgeAttestationManifests({
+    ...instance,
+    rule: { predicateType: hint.predicateType },
+    judgeSigned: async (digest) =>
+      judgeSigned(await subjectOf({ image, digest, as, looks: 'for-sigstore' }, world)),
+  });
 }
 
 /** Where attachments are off, an image that is signed by them is judged as one without a signature. */

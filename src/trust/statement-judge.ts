@@ -28,7 +28,10 @@ export function readStatement(payloadType: string, payload: Uint8Array): ReadSta
 }
 
 /** Why the statement says something else than what is asked for: then it is none of those that count. */
-export function foreignPredicate({ predicateType }: Statement, rule: StatementRule): Fault | undefined {
+export function foreignPredicate(
+  { predicateType }: Pick<Statement, 'predicateType'>,
+  rule: StatementRule,
+): Fault | undefined {
   if (rule.predicateType === anyPredicateType || predicateType === rule.predicateType) return undefined;
   const message = `it states ${printable(predicateType)}, wanted is ${printable(rule.predicateType)}`;
   return fault('signature.wrong-predicate', message);
