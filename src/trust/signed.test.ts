@@ -11,6 +11,7 @@ import {
   unreadable,
 } from '../../test/support/trust-signers.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
+import { parseTrustedRoots } from '../keys/trusted-root/parse.ts';
 import { evaluate } from './evaluate.ts';
 import type { RequirementVerdict, StoredLike, Verdict } from './verdict.ts';
 
@@ -215,4 +216,32 @@ test('--require-signed is satisfied by signed', async () => {
   const policy = await trustYaml(`${signers}[{ type: signed, by: ops }] } }`);
   const context = { now, keyring: readFile, requireSigned: true };
   assert.equal((await evaluate(policy, subjectOf([simple('ops')]), context)).accepted, true);
+});
+
+test('the public instance is asked for once a signature is about it', async () => {
+  const policy = await trustYaml(`default: [{ type: reject }]
+roots: { public: { tuf: public-good } }
+signers:
+  ops: { type: gpg, keyPath: ops.asc }
+  alice: { type: certificate, root: public, issuer: https://issuer.example.com, subject: alice@example.com }
+transports: { docker: { registry.example.com: [{ type: signed, anyOf: [ops, alice] }] } }
+`);
+  const roots = parseTrustedRoots(await readFile('/root.json'), 'root');
+  let asked = 0;
+  const context = {
+    now,
+    keyring: readFile,
+    publicRoots: async () => {
+      asked += 1;
+      return roots;
+    },
+  };
+  assert.equal((await evaluate(policy, subjectOf([simple('ops')]), context)).accepted, true);
+  assert.equal(asked, 0);
+  const certified = subjectOf([bundle('stranger', { email: 'alice@example.com' })]);
+  assert.equal((await evaluate(policy, certified, context)).accepted, true);
+  assert.equal(asked, 1);
+  await assert.rejects(evaluate(policy, certified, { now, keyring: readFile }), (error) =>
+    isBullaError(error, 'trust.key-unavailable'),
+  );
 });
