@@ -129,6 +129,28 @@ test('an entry that is there already is read, where it is the same', async () =>
   }
 });
 
+test('a log that is gone, or sends elsewhere, between its 409 and the entry', async () => {
+  const seconds: readonly [ErrorCode, Answer][] = [
+    ['log.failed', (_, response) => void response.destroy()],
+    ['log.failed', (_, response) => void response.writeHead(302, { location: 'http://127.0.0.1:9/' }).end()],
+    ['log.failed', (_, response) => void response.writeHead(502).end()],
+    ['log.refused', (_, response) => void response.writeHead(404).end()],
+  ];
+  for (const [code, second] of seconds) {
+    const server: Answer = (request, response) => {
+      if (request.method === 'GET') return second(request, response);
+      response.writeHead(409, { location: '/api/v1/log/entries/x' }).end();
+    };
+    await assert.rejects(ask(1, server), { code });
+  }
+  await assert.rejects(
+    ask(1, (_, response) => void response.writeHead(409).end()),
+    {
+      code: 'log.answer-invalid',
+    },
+  );
+});
+
 test('a Rekor v2 that has the signature already', async () => {
   const duplicate: Answer = (_, response) => void response.writeHead(409, { 'x-log-index': '3' }).end('{}');
   await assert.rejects(ask(2, duplicate), { code: 'log.duplicate', exitCode: 3 });
