@@ -107,23 +107,32 @@ function cacheFolder() {
   }
 }
 
+/** So many runs write the cache, which takes each of them 10 ms; after them one in a hundred. */
+var learningRuns = 4;
+var laterRuns = 0.01;
+
 function digest(data) {
   return require('crypto').createHash('sha256').update(data).digest();
 }
 
-/** V8 believes what it is given: bytes that a crash of the machine tore are found by the digest before them. */
+/**
+ * V8 believes what it is given: bytes that a crash of the machine tore are found by the digest before them. The byte
+ * after that counts how many runs have added to the rest (eight bytes, or V8 would copy what follows to align it).
+ */
 function readCache(file) {
   try {
     var bytes = fs.readFileSync(file);
-    var data = bytes.subarray(32);
-    return digest(data).equals(bytes.subarray(0, 32)) ? data : undefined;
+    var rest = bytes.subarray(32);
+    if (!digest(rest).equals(bytes.subarray(0, 32))) return undefined;
+    return { runs: rest[0], data: rest.subarray(8) };
   } catch {
     return undefined;
   }
 }
 
 /** Whole or not at all, for another Bulla may be reading it; what is a month old goes. */
-function writeCache(file, data) {
+function writeCache(file, runs, data) {
+  var rest = Buffer.concat([Buffer.from([runs, 0, 0, 0, 0, 0, 0, 0]), data]);
   var temporary = file + '.' + process.pid;
   var folder = path.dirname(file);
   var monthAgo = Date.now() - 2592e6;
@@ -132,7 +141,7 @@ function writeCache(file, data) {
       var each = path.join(folder, name);
       if (fs.lstatSync(each).mtimeMs < monthAgo) fs.unlinkSync(each);
     });
-    fs.writeFileSync(temporary, Buffer.concat([digest(data), data]), { mode: 384 /* 0600 */, flag: 'wx' });
+    fs.writeFileSync(temporary, Buffer.concat([digest(rest), rest]), { mode: 384 /* 0600 */, flag: 'wx' });
     fs.renameSync(temporary, file);
   } catch {
     // no room, no right: Bulla starts a little slower
@@ -143,7 +152,8 @@ function writeCache(file, data) {
  * Runs the built main, with V8's compiled code of an earlier run. Node's own module.enableCompileCache
  * keeps what is compiled when a file loads; kept here is what a run has used at its end, which makes
  * `bulla verify` a quarter faster. One file for each command whose start counts, as each uses other
- * functions. V8 itself checks version, flags and the length of the source; the rest is in the name.
+ * functions; and as one run judges an attachment and the next one a bundle, the first runs and a few of the later ones
+ * each add what they have used to what was kept. V8 itself checks version, flags and the length of the source; the rest is in the name.
  */
 function loadBuilt(main) {
   var source =
@@ -158,13 +168,15 @@ function loadBuilt(main) {
   var cached = file && readCache(file);
   var script = new vm.Script(source, {
     filename: main,
-    cachedData: cached,
+    cachedData: cached && cached.data,
     importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
-  if (file && (cached === undefined || script.cachedDataRejected)) {
+  var runs = cached === undefined || script.cachedDataRejected ? 0 : cached.runs;
+  if (file && (runs < learningRuns || Math.random() < laterRuns)) {
     process.on('exit', function (code) {
       // a run that ended early has not used much of it
-      if (code <= 1 && process.argv.indexOf('--help') < 0) writeCache(file, script.createCachedData());
+      if (code > 1 || process.argv.indexOf('--help') >= 0) return;
+      writeCache(file, Math.min(runs + 1, learningRuns), script.createCachedData());
     });
   }
   var loaded = { exports: {} };

@@ -225,3 +225,21 @@ test('compiled code that is torn or of another main is not used', async (t) => {
   assert.equal(await output(), '0 other x\n');
   assert.deepEqual((await readdir(folder)).length, 2);
 });
+
+test('the first runs each add what they used to the compiled code', async (t) => {
+  const used = (name: string): string => `function ${name}() { return [${'1,'.repeat(2000)}].length; }`;
+  const main = `${used('first')} ${used('second')}
+    exports.main = async ([word]) => { if (word === 'one') first(); else second(); return 0; };`;
+  const place = await placeWith(t, { 'dist/cli/main.cjs': main });
+  const cache = join(place.folder, 'cache');
+  await mkdir(cache, { mode: 0o700 });
+  const sizeAfter = async (word: string): Promise<number> => {
+    await run(place.launcher, [word], { XDG_CACHE_HOME: cache });
+    const [name = ''] = await readdir(join(cache, 'bulla', 'compile'));
+    return (await stat(join(cache, 'bulla', 'compile', name))).size;
+  };
+  const first = await sizeAfter('one');
+  const both = await sizeAfter('two');
+  assert.ok(both > first + 1000, `${first}, then ${both}`);
+  assert.ok((await sizeAfter('one')) > first + 1000, 'what the second run added stays');
+});
