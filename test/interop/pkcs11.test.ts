@@ -12,6 +12,8 @@ import { openKeyUri, readPublicKeyUri } from '../../src/keys/open-key-uri.ts';
 import { testSignerContract } from '../../src/keys/signer-contract.ts';
 import { encodePem } from '../../src/keys/sigstore/pem.ts';
 import { parseSigstorePublicKey } from '../../src/keys/sigstore/public-key.ts';
+import { startRegistry } from '../support/docker-registry.ts';
+import { writeOciImage } from '../support/oci-image.ts';
 import { needs, openBench, peersAreRequired } from '../support/peers.ts';
 
 const pin = '271828';
@@ -130,6 +132,33 @@ test('cosign verifies what the token signed', { ...options, ...needs('cosign2') 
     assert.notEqual((await bench.run('cosign2', [...args, 'other'])).exitCode, 0);
   }
 });
+
+test(
+  'an image is signed by a token and verified by cosign',
+  {
+    ...options,
+    ...needs('cosign2', 'docker-registry'),
+  },
+  async () => {
+    await using bench = await openBench();
+    const registry = await startRegistry(bench);
+    const { digest } = await writeOciImage(bench.path('image'));
+    const image = `${registry.host}/ns/app@${digest}`;
+    const insecure = '--tls-verify=false';
+    await bench.bulla(['push', insecure, `oci:${bench.path('image')}`, `docker://${registry.host}/ns/app:1`]);
+    const uri = uriOf('p256');
+    writeFileSync(bench.path('key.pub'), exportedKey('p256'));
+    const more = { ...env, NODE_PATH: process.env['NODE_PATH'] };
+    const signed = await bench.bulla(['sign', insecure, '--key', uri, `docker://${image}`], { env: more });
+    assert.equal(signed.exitCode, 0, signed.stderr);
+    assert.ok(!`${signed.stdout}${signed.stderr}`.includes(pin));
+    await bench.ok('cosign2', ['verify', '--key', 'key.pub', '--insecure-ignore-tlog=true', image]);
+    const verified = await bench.bulla(['verify', insecure, '--key', uri, `docker://${image}`], {
+      env: more,
+    });
+    assert.equal(verified.exitCode, 0, verified.stderr);
+  },
+);
 
 test('the key is found by its id, the PIN in a file or asked for', options, async () => {
   uriOf('p256');
