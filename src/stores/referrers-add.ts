@@ -57,9 +57,12 @@ export async function addReferrer(
     throw new BullaError('signature.too-large', `the bundle is larger than ${limits.bundleBytes} bytes`);
   const { path } = image.reference;
   const layer = { mediaType, size: json.length, digest: digestOf(json) };
-  const [subject, isThere] = await Promise.all([
+  const config = { digest: digestOf(emptyConfig), size: emptyConfig.length };
+  const [subject, isThere, hasConfig] = await Promise.all([
     registry.manifest(path, image.digest),
     registry.hasBlob(path, layer.digest),
+    // it is the same for everybody: writers need not send it at one time
+    registry.hasBlob(path, config.digest),
   ]);
   const known = isThere ? await findBundle(registry, image, layer) : undefined;
   if (known !== undefined) return { location: referrerLocation(image, known), added: false };
@@ -69,10 +72,9 @@ export async function addReferrer(
     [referrerAnnotations.created]: now.toISOString().replace(/\.\d+Z$/, 'Z'),
   };
   const referrer = bundleReferrer(layer, subjectDescriptor(image, subject), annotations);
-  const config = { digest: digestOf(emptyConfig), size: emptyConfig.length };
   await Promise.all([
     isThere ? undefined : registry.putBlob(path, layer, json),
-    registry.putBlob(path, config, emptyConfig),
+    hasConfig ? undefined : registry.putBlob(path, config, emptyConfig),
   ]);
   await registry.putManifest(path, referrer.digest, referrer);
   await list(registry, image, entryOf(referrer, mediaType, annotations), options);
