@@ -1,6 +1,6 @@
 /** What Bulla signs with Fulcio, Rekor v1, Rekor v2 and a timestamp authority, as real cosign, skopeo and podman judge it. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 
 import { utf8 } from '../../src/base/bytes.ts';
@@ -146,6 +146,7 @@ for (const type of ['ecdsa-p384', 'ecdsa-p521', 'rsa3072', 'ed25519'] as const) 
       signForBundle: (message, form) => signForBundle(pair, message, form?.prehashed === true),
       [Symbol.asyncDispose]: async () => undefined,
     };
+    const publicKey = stage.bench.path(`${type}.pub`);
     for (const row of [keyLog, keyTiles]) {
       const image = await stage.push(`kinds/${type}-${row.log}`);
       const plan = {
@@ -160,6 +161,11 @@ for (const type of ['ecdsa-p384', 'ecdsa-p521', 'rsa3072', 'ed25519'] as const) 
       );
       // the answer was checked by the trusted root before it was stored
       assert.equal(signatures[0]?.added, true);
+      // what Rekor v2 wants of the larger curves and of Ed25519 cosign 3.1 does not verify by a key, not its own either
+      if (row.log === 2 && type !== 'rsa3072') continue;
+      writeFileSync(publicKey, pair.publicKey.key.export({ type: 'spki', format: 'pem' }));
+      const answer = await askCosign({ ...stage, publicKey }, row, image, 'bundle');
+      assert.ok(answer.accepted, answer.said);
     }
     // podman wants SHA-256 for every curve, and Ed25519 of the message; the log wants it otherwise
     const image = await stage.push(`kinds/${type}-sig`);
