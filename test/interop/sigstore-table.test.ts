@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test';
 import { mapBounded } from '../../src/io/bounded.ts';
 import { needs, peerVersion } from '../support/peers.ts';
 import { bullaSigns, bullaVerifies } from './sigstore-table/bulla.ts';
-import { type Cell, type Peer, peers } from './sigstore-table/peers.ts';
+import { type Cell, cosignEnv, identity, type Peer, peers } from './sigstore-table/peers.ts';
 import { cellsOf, type Direction, keyOf, type Named, renderTable } from './sigstore-table/render.ts';
 import {
   type Format,
@@ -84,6 +84,36 @@ for (const direction of ['to Bulla', 'from Bulla'] as const) {
     }
   }
 }
+
+test('a timestamp instead of a log, as .sig: cosign 2 and 3 and Bulla, both ways', needed, async () => {
+  const { bench, stack } = stage;
+  const trust = ['--trusted-root', stack.trustedRoot];
+  const noLog = '--insecure-ignore-tlog';
+  const verifiers: Readonly<Record<string, (digest: string, who: readonly string[]) => Promise<number>>> = {
+    bulla: async (digest, who) =>
+      (await bench.bulla(['verify', '--tls-verify=false', ...who, ...trust, noLog, digest])).exitCode,
+    cosign: async (digest, who) => {
+      const how = ['--new-bundle-format=false', '--use-signed-timestamps', noLog, ...trust];
+      return (await bench.run('cosign', ['verify', ...how, ...who, digest])).exitCode;
+    },
+    cosign2: async (digest, who) => {
+      const args = ['verify', '--use-signed-timestamps', noLog, ...who, digest];
+      return (await bench.run('cosign2', args, cosignEnv(stage))).exitCode;
+    },
+  };
+  const row = { name: 'Fulcio + TSA', keyless: true, log: undefined, timestamp: true };
+  const [ours, theirs] = [await stage.push('docker-registry'), await stage.push('docker-registry')];
+  const signed = await bullaSigns(stage, { row: { ...row, log: 2 }, format: '.sig', target: ours });
+  assert.deepEqual(signed, { ok: true });
+  const byCosign2 = await peers[1]?.sign(stage, { row, format: '.sig', target: theirs });
+  assert.deepEqual(byCosign2, { ok: true });
+  for (const [name, verify] of Object.entries(verifiers)) {
+    for (const { digest } of [ours, theirs]) {
+      assert.equal(await verify(digest, identity(stage, row, 'right')), 0, name);
+      assert.notEqual(await verify(digest, identity(stage, row, 'wrong')), 0, name);
+    }
+  }
+});
 
 const titles: Readonly<Partial<Record<Peer['name'], string>>> = { cosign: 'cosign 3', cosign2: 'cosign 2' };
 

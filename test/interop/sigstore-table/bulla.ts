@@ -1,6 +1,6 @@
 /** Bulla's side of the table, at its command line. */
-import { type Cell, policyFor } from './peers.ts';
-import { emails, type Outcome, outcomeOf, type Stage, type Who } from './stage.ts';
+import { type Cell, identity, policyFor } from './peers.ts';
+import { type Outcome, outcomeOf, type Stage, type Who } from './stage.ts';
 
 /** Signs as the cell wants. */
 export async function bullaSigns(stage: Stage, { row, format, target }: Cell): Promise<Outcome> {
@@ -24,11 +24,9 @@ export async function bullaSigns(stage: Stage, { row, format, target }: Cell): P
 /** Verifies by key or identity and, what policy.json can say, by policy. */
 export async function bullaVerifies(stage: Stage, cell: Cell, who: Who): Promise<Outcome> {
   const { row, format, target } = cell;
-  const { urls, trustedRoot } = stage.stack;
+  const { trustedRoot } = stage.stack;
   const log = row.log === undefined ? [] : ['--trusted-root', trustedRoot, '--require-log'];
-  const signer = row.keyless
-    ? ['--certificate-identity', emails[who], '--certificate-oidc-issuer', urls.oidc]
-    : ['--key', stage.publicKeys[who]];
+  const signer = identity(stage, row, who);
   const asked = ['verify', '--tls-verify=false', target.tag];
   const direct = await stage.bench.bulla([...asked, ...signer, ...log]);
   if (format === 'bundle' || row.log === 2) return outcomeOf(direct, stage);

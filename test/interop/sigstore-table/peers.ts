@@ -33,8 +33,8 @@ function configOf({ stack: { signingConfigs } }: Stage, { log, timestamp }: Row)
   return timestamp ? signingConfigs.rekor2AndTsa : signingConfigs.rekor2;
 }
 
-/** cosign's flags for who must have signed. */
-function identity(stage: Stage, { keyless }: Row, who: Who): readonly string[] {
+/** cosign's flags, and Bulla's, for who must have signed. */
+export function identity(stage: Stage, { keyless }: Row, who: Who): readonly string[] {
   if (!keyless) return ['--key', stage.publicKeys[who]];
   return ['--certificate-identity', emails[who], '--certificate-oidc-issuer', stage.stack.urls.oidc];
 }
@@ -64,7 +64,7 @@ const cosign: Peer = {
 };
 
 /** cosign 2 reads no trusted root for `.sig`; these variables say the same. */
-function cosignEnv({ stack: { keys } }: Stage): { readonly env: Readonly<Record<string, string>> } {
+export function cosignEnv({ stack: { keys } }: Stage): { readonly env: Readonly<Record<string, string>> } {
   return {
     env: {
       COSIGN_PASSWORD: passphrase,

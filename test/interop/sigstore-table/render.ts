@@ -20,6 +20,9 @@ timestamp authority (\`scripts/sigstack/\`). Bulla verifies by key or by identit
 too. Where a cell says yes, another key or identity was refused. A number stands for what the program itself said. \`.sig\` is in docker-registry 2.8; bundles are
 in docker-registry, which has no referrers API, and in \`bulla registry\`, which has it.
 
+A \`.sig\` has no place for an entry of Rekor v2. With a timestamp instead of the log (Bulla's and cosign's \`--insecure-ignore-tlog\`, cosign's
+\`--use-signed-timestamps\`) cosign 2, cosign 3 and Bulla believe each other's.
+
 \`test/interop/sigstore-table.test.ts\` makes this page; with BULLA_INTEROP_WRITE=1 it writes it, else it compares.
 `;
 
