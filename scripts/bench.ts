@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { findPeer, peerVersion } from '../test/support/peers.ts';
+import { timeBundles } from './bench/bundle-warm.ts';
 import { checksOf } from './bench/checks.ts';
 import { gpgRows, manyRows, type Row, signRows, startRows, verifyRows } from './bench/contenders.ts';
 import { importCosts, printImports } from './bench/imports.ts';
@@ -164,7 +165,8 @@ if (findPeer('gpg') === undefined) {
   section('What an import costs in a fresh process, with all that it brings along', () =>
     printImports(imports),
   );
-  const checks = checksOf([...coldLines, ...manyLines], images);
+  const warm = flags.only === 'gpg' ? [] : timeBundles(200);
+  const checks = checksOf([...coldLines, ...manyLines], images, warm);
   section('Budgets', () => printChecks(checks));
   if (findPeer('skopeo') === undefined)
     say('skopeo is missing: no ratios. scripts/install-peers.sh brings it.');
