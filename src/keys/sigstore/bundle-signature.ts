@@ -1,7 +1,7 @@
 /**
  * Signatures in bundles and in transparency logs. Which hash and, for Ed25519, which of its two schemes a signature was
  * made with is written nowhere that could be believed, and tools differ. Measured with cosign 2.5.0 and 3.1.1, Rekor 1.5.3
- * and rekor-tiles 2.3.0:
+ * and rekor-tiles 2.3.0 (test/interop/bundle-algorithms.test.ts):
  *
  * | key | cosign 3.1 signs a bundle with | `cosign verify --key` takes | Rekor v1 takes | Rekor v2 takes |
  * |---|---|---|---|---|
