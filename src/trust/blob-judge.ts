@@ -73,8 +73,9 @@ type OldBundle = ReadonlyMap<string, JsonValue>;
 function oldBundle(json: Uint8Array): OldBundle | undefined {
   const text = textOf(json);
   if (text === undefined || !text.slice(0, 1000).includes('"base64Signature"')) return undefined;
-  const value = parseJson(text, 'bundle');
-  if (value.kind !== 'object') return undefined;
+  const value = orFault(() => parseJson(text, 'bundle'));
+  // what is no JSON is refused by the reader of bundles
+  if ('ok' in value || value.kind !== 'object') return undefined;
   const members = new Map(value.members.map(({ key, value: member }) => [key, member]));
   const isOnce = members.size === value.members.length;
   return isOnce && members.has('base64Signature') && !members.has('mediaType') ? members : undefined;
