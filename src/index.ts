@@ -11,9 +11,22 @@ export { version } from './base/version.ts';
 export type { Signature } from './formats/signature.ts';
 export type { Image, ImageSink } from './images/image.ts';
 export { openImage, openSink } from './images/open.ts';
+export { type FulcioOptions, openFulcioSigner } from './keys/fulcio/open-fulcio-signer.ts';
+export { findAmbientToken } from './keys/oidc/ambient.ts';
+export { fileToken, givenToken, type TokenSource } from './keys/oidc/token-source.ts';
 export { type KeyFileContext, openSigstoreKeyFile } from './keys/open-key-file.ts';
+export { openKeyUri, readPublicKeyUri } from './keys/open-key-uri.ts';
 export { openSigner, type SignerContext } from './keys/open-signer.ts';
-export type { KeyKind, Signer } from './keys/signer.ts';
+export type { KeyKind, Signer, SigstoreSigner } from './keys/signer.ts';
+export {
+  chooseServices,
+  type ChosenServices,
+  parseSigningConfig,
+  type SigningConfig,
+} from './keys/signing-config.ts';
+export { parseTrustedRoots } from './keys/trusted-root/parse.ts';
+export type { TrustedRoot } from './keys/trusted-root/trusted-root.ts';
+export { attest, type AttestReceipt, type AttestRequest } from './operations/attest.ts';
 export { type Inspection, inspect, type InspectRequest } from './operations/inspect.ts';
 export type { JudgedBy } from './operations/judge.ts';
 export {
@@ -31,7 +44,10 @@ export {
 } from './operations/keys.ts';
 export { currentLogin, login, type LoginRequest, logout } from './operations/login.ts';
 export { push, type PushRequest } from './operations/push.ts';
+export { publicTrustedRoots } from './operations/public-root.ts';
 export { sign, type SignedInstances, type SignReceipt, type SignRequest } from './operations/sign.ts';
+export { signBlob, type SignedBlob } from './operations/sign-blob.ts';
+export type { SigningFormat, SigningPlan, Witnesses } from './operations/signing-plan.ts';
 export { standaloneSign, standaloneVerify } from './operations/standalone.ts';
 export { checkStore, mergeStores, type StoreCheck, type StoreMerge } from './operations/stores.ts';
 export {
@@ -49,7 +65,17 @@ export {
   type TrustSet,
   type TrustShown,
 } from './operations/trust.ts';
+export { type ImportedTrust, importTrust, type ImportTrustRequest } from './operations/trust-import.ts';
+export { type RenderedTrust, renderTrust, type RenderTrustRequest } from './operations/trust-render.ts';
+export { updateTrust, type UpdateTrustRequest } from './operations/trust-update.ts';
 export { type ImageVerdict, type InstanceVerdict, verify, type VerifyRequest } from './operations/verify.ts';
+export { type BlobProof, verifyBlob, type VerifyBlobRequest } from './operations/verify-blob.ts';
 export { openWorld, type World, type WorldOptions } from './operations/world.ts';
 export type { SignatureStore } from './stores/store.ts';
+export {
+  type CertificateIdentity,
+  type FulcioField,
+  parsePattern,
+  type TextRule,
+} from './trust/identity-rule.ts';
 export type { RequirementVerdict, SignatureVerdict, Verdict } from './trust/verdict.ts';
