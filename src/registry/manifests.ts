@@ -53,23 +53,22 @@ async function manifestBytes(response: HttpResponse): Promise<Uint8Array> {
 
 /** Bytes that do not have the digest are said to be so before anything else is said of them. */
 function checked(bytes: Uint8Array, response: HttpResponse, digest: Digest): Manifest {
-  const mismatch = new BullaError(
-    'manifest.digest-mismatch',
-    `the registry gave other bytes for the manifest ${digest}`,
-  );
+  // made only where it is thrown: the stack of an error costs a tenth of a millisecond
+  const mismatch = (): BullaError =>
+    new BullaError('manifest.digest-mismatch', `the registry gave other bytes for the manifest ${digest}`);
   if (hasDigest(bytes, digest)) {
     const manifest = takeManifest(bytes, mediaTypeOf(response));
     // a signed schema 1 manifest has the digest of its payload, never that of all its bytes
-    if (manifest.mediaType === mediaTypes.dockerSchema1Signed && manifest.digest !== digest) throw mismatch;
+    if (manifest.mediaType === mediaTypes.dockerSchema1Signed && manifest.digest !== digest) throw mismatch();
     return manifest;
   }
   let manifest: Manifest;
   try {
     manifest = takeManifest(bytes, mediaTypeOf(response));
   } catch {
-    throw mismatch;
+    throw mismatch();
   }
-  if (manifest.digest !== digest) throw mismatch;
+  if (manifest.digest !== digest) throw mismatch();
   return manifest;
 }
 
