@@ -90,13 +90,53 @@ const reasons: readonly (readonly [RegExp, readonly string[]])[] = [
   [/(?:^|: )Source image rejected: /, ['trust.not-accepted', 'trust.key-unavailable']],
 ];
 
+/**
+ * What it says of a single signature, in our codes for it. Several codes: we read certificate and signature before the log's
+ * entry is compared with them, and a subject before its chain.
+ */
+const signatureReasons: readonly (readonly [RegExp, readonly ErrorCode[]])[] = [
+  [
+    /missing dev\.cosignproject\.cosign\/signature annotation|decoding signature base64/,
+    ['signature.malformed'],
+  ],
+  [/missing dev\.sigstore\.cosign\/certificate annotation/, ['signature.certificate-missing']],
+  [/missing dev\.sigstore\.cosign\/bundle annotation/, ['signature.log-entry-missing']],
+  [/Rekor ?SET/, ['signature.log-entry-invalid', 'signature.certificate-invalid', 'signature.malformed']],
+  [/cryptographic signature verification failed/, ['signature.invalid', 'signature.malformed']],
+  [
+    /veryfing leaf certificate failed|loading certificate chain|parsing leaf certificate|missing the issuer extension/,
+    ['signature.certificate-invalid', 'signature.wrong-signer'],
+  ],
+  [/Required email|Unexpected Fulcio OIDC issuer|Unexpected subject hostname/, ['signature.wrong-signer']],
+  [/Signature for digest/, ['signature.wrong-digest']],
+  [/Signature for identity/, ['signature.wrong-identity', 'signature.payload-malformed']],
+  [/Unrecognized signature type/, ['signature.wrong-type']],
+  // what a JSON reader says, of payloads and of entries
+  [
+    /invalid character|unexpected end|JSON object expected|[Kk]ey .* missing|Unknown key|Duplicate key|cannot unmarshal|not an integer|docker-manifest-digest/,
+    ['signature.payload-malformed', 'signature.log-entry-invalid'],
+  ],
+];
+
 /** Undefined where both refuse for the same reason. A failure of skopeo that is no refusal is never that. */
 function otherReason({ one, ours, theirs }: Answers): string | undefined {
   // the descriptor is judged before what skopeo stumbles over, see attachment-size
   if (one.form.startsWith('size ') && /^(?:blob|signature)\./.test(ours.code)) return undefined;
   const codes = reasons.find(([pattern]) => pattern.test(theirs.message))?.[1];
-  if (codes?.includes(ours.code) === true) return undefined;
+  if (codes?.includes(ours.code) === true) return otherSignatureReason(one, ours, theirs);
   return codes === undefined ? 'no refusal of skopeo’s' : `wanted ${codes.join(' or ')}`;
+}
+
+function otherSignatureReason(one: SigstoreOne, ours: OurAnswer, theirs: PeerAnswer): string | undefined {
+  const [code, ...more] = ours.signatures;
+  const isOne = one.sigstore.length === 1 && one.gpg.length === 0 && more.length === 0;
+  // GPG's requirements see no sigstore signature, and none else does another media type
+  if (!isOne || code === undefined || /no signature exists/.test(theirs.message)) return undefined;
+  if (ours.code !== 'trust.not-accepted') return undefined;
+  const said = theirs.message.replace(/^.*Source image rejected: /, '');
+  const codes = signatureReasons.find(([pattern]) => pattern.test(said))?.[1];
+  if (codes?.some((each) => each === code) === true) return undefined;
+  return `of the signature: wanted ${codes?.join(' or ') ?? 'nothing that is known'}, not ${code}`;
 }
 
 const differences = readFileSync(
