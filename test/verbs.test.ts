@@ -11,6 +11,9 @@ import { type Digest, digestOf } from '../src/base/digest.ts';
 import { type ErrorCode, isBullaError } from '../src/base/errors.ts';
 import { parseImageName } from '../src/base/image-name.ts';
 import { parseReference } from '../src/base/reference.ts';
+import { encryptPrivateKey } from '../src/keys/sigstore/encrypted-key.ts';
+import { encodePem } from '../src/keys/sigstore/pem.ts';
+import { makeKeyPair, openSigstoreKey } from '../src/keys/sigstore/private-key.ts';
 import { generateKey } from '../src/operations/keys.ts';
 import { openSecretKey } from '../src/keys/openpgp/sign.ts';
 import type { Signer } from '../src/keys/signer.ts';
@@ -183,6 +186,41 @@ test('a signature of the list alone vouches for no instance, and says so when it
   );
   assert.equal(verdict?.accepted, false);
   assert.equal(verdict?.requirements[0]?.code, 'trust.no-signature');
+});
+
+test('by a sigstore key, a signature of the list counts for its instances, as for cosign; by a policy it does not', async () => {
+  const index = await pushIndex('lists/cosign', '1');
+  const pair = makeKeyPair('ecdsa-p256');
+  const file = join(folder, 'list.pub');
+  await writeFile(file, encodePem('PUBLIC KEY', pair.publicKey.spki));
+  const sealed = await encryptPrivateKey(pair.privateKey.export({ type: 'pkcs8', format: 'der' }), 'pw');
+  await using key = await openSigstoreKey(sealed, { passphrase: { given: 'pw' } });
+  const witnesses = { logs: [], timestamps: [] };
+  const plan = { signer: key, formats: ['bundle'], witnesses, explicitFormat: true } as const;
+  await sign({ image: image('lists/cosign:1'), signers: [plan], instances: { kind: 'index-only' } }, world);
+  const images = [image('lists/cosign:1')];
+  const byKey = { kind: 'keys', files: [file] } as const;
+  const [verdict] = await verify({ images, by: byKey, platform: linux('s390x') }, world);
+  assert.equal(verdict?.accepted, true);
+  assert.deepEqual([verdict.digest, verdict.index], [index.instances[1], index.digest]);
+  assert.match(verdict.requirements[0]?.signatures[0]?.message ?? '', new RegExp(`list ${index.digest}`));
+  const [whole] = await verify({ images, by: byKey, all: true }, world);
+  assert.equal(whole?.accepted, true);
+  const [alone] = await verify({ images: [image('lists/cosign:1-amd64')], by: byKey }, world);
+  assert.equal(alone?.accepted, false);
+  const asPodman = { tool: 'podman', comparesName: true } as const;
+  const [podman] = await verify({ images, by: byKey, platform: linux('s390x'), for: asPodman }, world);
+  assert.equal(podman?.accepted, false);
+  const [cosign] = await verify(
+    {
+      images,
+      by: byKey,
+      platform: linux('s390x'),
+      for: { tool: 'cosign3', ignoreLog: true, comparesName: false },
+    },
+    world,
+  );
+  assert.equal(cosign?.accepted, true);
 });
 
 test('a platform that the list does not have is not decided', async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
+import { forgeBundle, forgeInstance, trustedRootBytes } from '../../test/support/bundle-forge.ts';
 import { runBulla } from '../../test/support/fake-terminal.ts';
 import { writeOciImage } from '../../test/support/oci-image.ts';
 import {
@@ -18,7 +19,10 @@ import {
   pemOf,
 } from '../../test/support/sigstore-forge.ts';
 import { parseImageName } from '../base/image-name.ts';
+import { bundleMediaType } from '../formats/bundle.ts';
 import { encodeCosignPayload } from '../formats/cosign.ts';
+import { inTotoPayloadType } from '../formats/dsse.ts';
+import { encodeStatement } from '../formats/statement.ts';
 import { openImage } from '../images/open.ts';
 import { openWorld } from '../operations/world.ts';
 import { serveRegistry } from '../servers/registry/serve.ts';
@@ -204,6 +208,33 @@ test('by a trust.yaml: whose it is, and for whom it counts', async () => {
   assert.equal(refused?.['accepted'], false);
   const { out } = await bulla('verify', '--tls-verify=false', '--policy', policy, image);
   assert.match(out, /1 of the 2 signers that are needed: alice/);
+});
+
+test('bundles: what they state, and when they were seen', async () => {
+  const instance = forgeInstance();
+  writeFileSync(join(folder, 'root.json'), trustedRootBytes(instance));
+  const key = ecKey();
+  writeFileSync(join(folder, 'stating.pub'), pemOf(key));
+  await using world = openWorld({ tlsVerify: false });
+  await using signed = await openImage(parseImageName(image), world);
+  const { digest } = await signed.manifest();
+  const { referrers } = await world.stores(signed);
+  assert.ok(referrers !== undefined);
+  const predicateType = 'https://example.com/predicate';
+  const subjects = [{ digests: new Map([['sha256', digest.slice('sha256:'.length)]]) }];
+  const payload = encodeStatement({ subjects, predicateType });
+  const content = { payloadType: inTotoPayloadType, payload };
+  const { json } = forgeBundle(instance, { signer: key, content });
+  await referrers.add(world.imageId(signed, digest), {
+    format: 'bundle',
+    mediaType: bundleMediaType,
+    json,
+  });
+  const words = ['--key', join(folder, 'stating.pub'), '--trusted-root', join(folder, 'root.json')];
+  const [accepted] = await verdicts(...words, '--type', predicateType, image);
+  assert.equal(accepted?.['accepted'], true);
+  const [refused] = await verdicts(...words, image);
+  assert.equal(refused?.['accepted'], false);
 });
 
 test('every documented field was there', () => {

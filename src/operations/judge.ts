@@ -43,6 +43,8 @@ export type Judge = {
   readonly looks: SignaturesWanted;
   /** The predicate type that counts, which bundles may say of themselves. */
   readonly hint?: ListHint;
+  /** A sigstore signature of a list counts for the instances that it names, as for cosign; for a policy it does not. */
+  readonly countsLists?: true;
   /** Where statements are asked for: the same signers, of a manifest as such. */
   readonly judgeSigned?: (subject: Subject) => Promise<Verdict>;
 };
@@ -73,6 +75,7 @@ export async function openJudge(by: JudgedBy, requireSigned: boolean, world: Wor
       return {
         judge: (subject) => evaluateKeys(keys, subject, world.now()),
         looks,
+        ...(looks !== 'for-simple' && { countsLists: true }),
         hint,
         ...(looks === 'for-statements' && {
           judgeSigned: (subject: Subject) => evaluateKeys(signed, subject, world.now()),

@@ -12,6 +12,7 @@ import { mapBounded } from '../io/bounded.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
 import type { AttestedInstance } from './docker-attestations.ts';
 import { type Judge, openJudge, type JudgedBy } from './judge.ts';
+import { judgeListSignature } from './list-signature.ts';
 import { subjectOf } from './subject.ts';
 import type { ForTool } from './verify-for.ts';
 import { openWorld, type World } from './world.ts';
@@ -96,19 +97,25 @@ async function judgeImage(
   judge: Judge,
   world: World,
 ): Promise<readonly InstanceVerdict[]> {
-  const judgeDigest = async (digest: Digest): Promise<Verdict> => {
-    const { as } = request;
+  const judgeSubject = async (subject: Subject): Promise<Verdict> =>
+    request.for === undefined ? judge.judge(subject) : judgeByTool(request.for, subject, image, judge, world);
+  const subjectFor = (digest: Digest): Promise<Subject> => {
     const { looks, hint } = judge;
-    const wanted = { image, digest, as, looks, ...(hint !== undefined && { hint }) };
-    const subject = await subjectOf(wanted, world);
-    if (request.for !== undefined) return judgeByTool(request.for, subject, image, judge, world);
-    const verdict = await judge.judge(subject);
-    if (looks === 'as-configured') await warnOfUnread(image, verdict, world);
+    return subjectOf({ image, digest, as: request.as, looks, ...(hint !== undefined && { hint }) }, world);
+  };
+  const judgeDigest = async (digest: Digest): Promise<Verdict> => {
+    const verdict = await judgeSubject(await subjectFor(digest));
+    if (judge.looks === 'as-configured') await warnOfUnread(image, verdict, world);
     return verdict;
   };
   if (!isIndexType(top.mediaType)) return [{ ...(await judgeDigest(top.digest)), digest: top.digest }];
   const list = parseManifest(top);
   if (list.kind !== 'index') throw new BullaError('manifest.malformed', 'the list is no list');
+  let ofList: Promise<Verdict | undefined> | undefined;
+  const byList = async (): Promise<Verdict | undefined> => {
+    if (!countsLists(judge, request)) return undefined;
+    return (ofList ??= subjectFor(top.digest).then((subject) => judgeListSignature(subject, judgeSubject)));
+  };
   return await mapBounded(instancesOf(list, request), atOnce, async ({ digest, platform }) => {
     // an instance that is not there, or not what its digest says, is no instance; it is judged by
     // the sha256 of its bytes, whatever algorithm the list names it by
@@ -116,9 +123,19 @@ async function judgeImage(
     const verdict = await judgeDigest(instance.digest);
     const other = verdict.accepted
       ? undefined
-      : await byAttestations({ image, list, named: digest, digest: instance.digest }, request, judge, world);
+      : ((await byAttestations(
+          { image, list, named: digest, digest: instance.digest },
+          request,
+          judge,
+          world,
+        )) ?? (await byList()));
     return { ...(other ?? verdict), digest: instance.digest, ...(platform !== undefined && { platform }) };
   });
+}
+
+/** Podman never looks at a list's signatures. */
+function countsLists(judge: Judge, { for: tool }: VerifyRequest): boolean {
+  return judge.countsLists === true && tool?.tool !== 'podman';
 }
 
 async function judgeByTool(

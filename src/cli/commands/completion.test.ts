@@ -33,9 +33,10 @@ function offered(script: string, words: readonly string[]): readonly string[] {
 test('bash completes commands, subcommands and their flags', { skip: !isHere('bash') }, async () => {
   const script = await scriptFor('bash');
   assert.equal(spawnSync('bash', ['-n'], { input: script }).status, 0);
-  assert.deepEqual(offered(script, ['ver']), ['verify']);
+  assert.deepEqual(offered(script, ['ver']), ['verify', 'verify-attestation', 'verify-blob']);
   assert.ok(offered(script, ['']).includes('standalone-sign'));
-  assert.deepEqual(offered(script, ['trust', '']).toSorted(), ['check', 'explain', 'set', 'show']);
+  const trust = ['check', 'explain', 'import', 'render', 'root', 'set', 'show', 'update'];
+  assert.deepEqual(offered(script, ['trust', '']).toSorted(), trust);
   assert.deepEqual(offered(script, ['trust', 'set', '--pub']), ['--pubkeysfile']);
   assert.deepEqual(offered(script, ['verify', '--json', '--expl']), ['--explain']);
   assert.deepEqual(offered(script, ['key', 'generate', 'gpg', '--user']), ['--user-id']);
