@@ -13,7 +13,7 @@ import {
   samples,
   withAnnotations,
 } from '../../test/support/sigstore-samples.ts';
-import { evaluateKeys, type GivenKeys } from './given-keys.ts';
+import { evaluateKeys, type GivenKeys, rulesOf } from './given-keys.ts';
 import { dockerScopes } from './scopes.ts';
 import type { SignatureVerdict, StoredLike } from './verdict.ts';
 
@@ -129,4 +129,18 @@ test('what is no signature does not count, and reading ends with the first that 
     verdicts.map(({ code }) => code),
     ['signature.unrecognized', 'signature.wrong-type', 'signature.wrong-type', 'accepted'],
   );
+});
+
+test('where a log is demanded by name, a root without logs counts for nothing', () => {
+  const empty = {
+    transparencyLogs: [],
+    certificateAuthorities: [],
+    timestampAuthorities: [],
+    certificateLogs: [],
+  };
+  const text = { kind: 'exact', text: 'https://issuer.example.com' } as const;
+  const given = { identity: { issuer: text }, roots: [empty] };
+  const rootsOf = (keys: GivenKeys): number | undefined => rulesOf(keys, now)[0]?.roots.length;
+  assert.equal(rootsOf(given), 1);
+  assert.equal(rootsOf({ ...given, requireLog: true }), 0);
 });

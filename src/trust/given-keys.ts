@@ -118,9 +118,14 @@ function judgeByRules(
 /** The rules that were given: one for the keys, one for the identity. */
 export function rulesOf(keys: GivenKeys, now: Date): readonly BundleRule[] {
   const { sigstore, identity, roots = [], rekorKeys, requireLog, ignoreLog, ignoreSct } = keys;
+  // an instance without any log lives by its timestamps; where a log is asked for by name, it does not
+  const counting =
+    requireLog === true && rekorKeys === undefined
+      ? roots.filter(({ transparencyLogs }) => transparencyLogs.length > 0)
+      : roots;
   const rule = (signer: BundleSigner, log: Demand): BundleRule => ({
     signer,
-    roots,
+    roots: counting,
     ...(rekorKeys !== undefined && { logKeys: rekorKeys }),
     log: ignoreLog === true ? 'ignored' : log,
     timestamp: 'optional',
