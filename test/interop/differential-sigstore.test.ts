@@ -25,7 +25,7 @@ import { openSigstoreStage } from './differential/sigstore-stage.ts';
 
 const seed = Number(process.env['BULLA_DIFFERENTIAL_SEED'] ?? '20261122');
 const count = Number(process.env['BULLA_DIFFERENTIAL_SIGSTORE'] ?? '180');
-const names = Number(process.env['BULLA_DIFFERENTIAL_NAMES'] ?? '40');
+const names = Number(process.env['BULLA_DIFFERENTIAL_NAMES'] ?? '60');
 
 type Meant = { readonly name: string; readonly covers: (answers: Answers) => boolean };
 type Answers = { readonly one: SigstoreOne; readonly ours: OurAnswer; readonly theirs: PeerAnswer };
@@ -43,6 +43,13 @@ const meant: readonly Meant[] = [
   {
     name: 'attachment-size',
     covers: (answers) => isStricter(answers) && answers.one.form.startsWith('size '),
+  },
+  {
+    name: 'pki-no-intermediates',
+    covers: (answers) =>
+      isStricter(answers) &&
+      answers.ours.code === 'trust.key-unavailable' &&
+      /"caIntermediates(?:Data": ""|Path": "[^"]*\/empty")/.test(answers.one.policy),
   },
   {
     name: 'signature-base64',

@@ -153,10 +153,20 @@ export function sigstoreOneByOne(place: SigstorePlace): SigstoreOne[] {
     add(`second key file: ${form}`, { keyPaths: [keys.path('P-256'), keys.path(form)] }, {});
     add(`log key file: ${form}`, { ...by('P-256'), rekorPublicKeyPath: keys.path(form) }, { proof: 'log' });
   }
+  for (const other of keyKinds.slice(1)) {
+    const both = [keys.path(other), keys.path('P-256')];
+    add(`logged, second key after ${other}`, { keyPaths: both, ...log }, { proof: 'log' });
+    add(`logged, first key before ${other}`, { keyPaths: both.toReversed(), ...log }, { proof: 'log' });
+  }
   for (const kind of logFaults) {
     add(`log: ${kind}`, { ...by('P-256'), ...log }, { proof: 'log', log: kind });
     add(`log of a certificate: ${kind}`, fulcio, { proof: 'certificate and log', log: kind });
   }
+  const pki = { caRootsPath: keys.path('root'), subjectEmail: 'alice@example.com' };
+  const empty = { caIntermediatesPath: keys.path('empty') };
+  add('pki: no intermediates in the file', { pki: { ...pki, ...empty } }, { proof: 'certificate' });
+  const none = { caIntermediatesData: '' };
+  add('pki: no intermediates in the policy', { pki: { ...pki, ...none } }, { proof: 'certificate' });
   for (const certificate of certificateFaults) {
     add(`certificate: ${certificate}`, fulcio, { proof: 'certificate and log', certificate });
   }
@@ -269,6 +279,10 @@ export type SigstoreDraw = {
   readonly names: number;
 };
 
+/** The rules that people use with the names that tell them apart: in every run. */
+const mainPair =
+  /^name: (?:none|matchExact|matchRepository), (?:tag|digest|other tag|name only|tag and digest|other digest|other repository), /;
+
 /** The cases of a run. */
 export function drawSigstoreCases(
   { seed, count, names }: SigstoreDraw,
@@ -276,7 +290,7 @@ export function drawSigstoreCases(
 ): readonly SigstoreOne[] {
   const random = randomFrom(seed);
   const shuffled = sigstoreNames(place)
-    .map((one) => ({ one, order: random.next() }))
+    .map((one) => ({ one, order: mainPair.test(one.id) ? -1 : random.next() }))
     .toSorted((a, b) => a.order - b.order)
     .map(({ one }) => one);
   const drawn = Array.from({ length: count }, (_, index) =>
