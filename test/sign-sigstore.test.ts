@@ -202,6 +202,19 @@ test('cosign’s flags know no registries.d: the .sig is written, and a warning 
   assert.match(warnings.join('\n'), /podman, skopeo and CRI-O will not read the \.sig/);
 });
 
+test('an attachment that has no place for the log that was asked for says so', async () => {
+  await pushImage('tiled', '1');
+  warnings.length = 0;
+  const witnesses = seenBy({ logs: [{ url: `http://${log.host}`, version: 2 }] });
+  const key = plan(newSigner(), { formats: ['cosign'], explicitFormat: true, witnesses });
+  const { signatures } = await sign({ image: image('tiled'), signers: [key], dryRun: true }, on);
+  assert.deepEqual(
+    signatures.map(({ format }) => format),
+    ['cosign'],
+  );
+  assert.match(warnings.join('\n'), /made without a log entry/);
+});
+
 test('a dry run asks no log and writes nothing', async () => {
   const { digest } = await pushImage('dry', '1');
   const asked = log.requests.length;

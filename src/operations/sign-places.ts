@@ -55,7 +55,12 @@ function checkFormat({ signer }: SigningPlan, format: SigningFormat): void {
 /** What cannot be kept, or would be no proof of anything. */
 function isPossible(plan: SigningPlan, format: SigningFormat, image: Image, world: World): boolean {
   const why = whyNot(plan, format, image);
-  if (why === undefined) return true;
+  if (why === undefined) {
+    if (format === 'cosign' && losesLog(plan)) {
+      world.warn('a .sig attachment has no place for an entry of a Rekor v2: it is made without a log entry');
+    }
+    return true;
+  }
   if (plan.explicitFormat) throw new BullaError('usage.unsupported', why);
   world.warn(`${why}; none is made`);
   return false;
@@ -66,16 +71,16 @@ function whyNot({ signer, witnesses }: SigningPlan, format: SigningFormat, image
     return `${formatImageName(image.name)} has no place for a bundle, which only registries hold`;
   }
   const isKeyless = 'certificates' in signer;
-  const { logs, timestamps } = witnesses;
-  if (
-    format === 'cosign' &&
-    isKeyless &&
-    timestamps.length === 0 &&
-    !logs.some(({ version }) => version === 1)
-  ) {
+  const isLogged = witnesses.logs.some(({ version }) => version === 1);
+  if (format === 'cosign' && isKeyless && witnesses.timestamps.length === 0 && !isLogged) {
     return 'a .sig attachment has no place for an entry of a Rekor v2, and without one its certificate proves nothing';
   }
   return undefined;
+}
+
+/** Logs were asked for, and none of them signs the timestamp that an attachment holds. */
+function losesLog({ witnesses: { logs } }: SigningPlan): boolean {
+  return logs.length > 0 && logs.every(({ version }) => version !== 1);
 }
 
 /**
