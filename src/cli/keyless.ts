@@ -15,30 +15,81 @@ import type { KeylessRequest, ServicesRequest } from './keyless-options.ts';
 import { loginSource, tokenSource } from './identity-tokens.ts';
 import { durationOption, flagOption, type Parsed } from './options.ts';
 import type { Terminal } from './terminal.ts';
+import { terminalEnvironment } from './world.ts';
 
 /** The services of a command: those of the signing configuration, or of the flags. */
 export type Services = {
   readonly fulcioUrl?: string;
   readonly issuerUrl?: string;
   readonly witnesses: Witnesses;
+  /** Nobody named them: sigstore's public instance, for whoever signs without a key and for nobody else. */
+  readonly isPublicDefault: boolean;
+};
+
+/** Whether somebody signs without a key, and the terminal they do it at. */
+export type ServicesContext = {
+  readonly parsed: Parsed;
+  readonly terminal: Terminal;
+  readonly isKeyless: boolean;
 };
 
 /**
- * @throws BullaError `signing-config.*`, `trust.*` and `io.*` (a file), `http.url-refused`, `io.offline`
+ * @throws BullaError `signing-config.*`, `trust.*` and `io.*` (a file), `tuf.*` (the public instance), `http.url-refused`, `io.offline`
  */
-export async function openServices(request: ServicesRequest, parsed: Parsed): Promise<Services> {
+export async function openServices(request: ServicesRequest, context: ServicesContext): Promise<Services> {
   const { signingConfig, trustedRoot } = request;
+  const { parsed, isKeyless } = context;
+  const isPublicDefault = isKeyless && namesNone(request);
+  if (isPublicDefault) refuseOffline(parsed, 'Fulcio');
+  const ofPublic = isPublicDefault ? await openPublicInstance(context.terminal, trustedRoot) : undefined;
   const [chosen, roots] = await Promise.all([
-    signingConfig === undefined ? servicesOfFlags(request) : servicesOfFile(signingConfig),
-    trustedRoot === undefined ? undefined : readRoots(trustedRoot),
+    ofPublic?.chosen ??
+      (signingConfig === undefined ? servicesOfFlags(request) : servicesOfFile(signingConfig)),
+    ofPublic?.roots ?? (trustedRoot === undefined ? undefined : readRoots(trustedRoot)),
   ]);
   const { fulcio, oidc, rekor: logs, timestamps } = chosen;
   if (logs.length + timestamps.length > 0) refuseOffline(parsed, 'a log or timestamp authority');
   return {
+    isPublicDefault,
     witnesses: { logs, timestamps, ...(roots !== undefined && { roots }) },
     ...(fulcio !== undefined && { fulcioUrl: fulcio.url }),
     ...(oidc !== undefined && { issuerUrl: oidc.url }),
   };
+}
+
+/** One service named and another not is a mistake, which the public instance must not hide: it publishes what it sees. */
+function namesNone({ signingConfig, fulcioUrl, rekorUrls, timestampUrls }: ServicesRequest): boolean {
+  return (
+    signingConfig === undefined && fulcioUrl === undefined && rekorUrls.length + timestampUrls.length === 0
+  );
+}
+
+/** sigstore's public instance: its services, and whom their answers are checked by, as its TUF repository has them today. */
+async function openPublicInstance(
+  terminal: Terminal,
+  trustedRoot: string | undefined,
+): Promise<{ readonly chosen: ChosenServices; readonly roots: readonly TrustedRoot[] }> {
+  const [{ publicTarget, publicTrustedRoots, signingConfigTarget }, { chooseServices, parseSigningConfig }] =
+    await Promise.all([import('../operations/public-root.ts'), import('../keys/signing-config.ts')]);
+  const world = {
+    environment: terminalEnvironment(terminal),
+    now: () => new Date(),
+    warn: (message: string) => terminal.warn(message),
+  };
+  terminal.warn(
+    'no service is named, so sigstore’s public instance signs: the identity and the digest are published for good',
+  );
+  // one after the other: both are in one repository, and the second is then in the cache
+  const { bytes } = await publicTarget(world, signingConfigTarget, { offline: false });
+  const chosen = chooseServices(
+    parseSigningConfig(bytes, "sigstore's public signing configuration"),
+    world.now(),
+  );
+  const roots =
+    trustedRoot === undefined
+      ? await publicTrustedRoots(world, { offline: false })
+      : await readRoots(trustedRoot);
+  return { chosen, roots };
 }
 
 function servicesOfFlags({ fulcioUrl, rekorUrls, timestampUrls }: ServicesRequest): ChosenServices {

@@ -157,7 +157,7 @@ export function withCosignOptions(command: Command): Command {
     .option('--fulcio-url <url>', 'Fulcio that gives the certificate')
     .option('--fulcio-auth-flow <flow>', 'how to get the token: token, normal (a browser) or device')
     .option('--insecure-skip-verify', 'take a certificate that is in no certificate log')
-    .option('--signing-config <file>', 'signing configuration: the services to sign with')
+    .option('--signing-config <file>', 'the services to sign with (--keyless without: the public instance)')
     .option(
       '--rekor-url <url>',
       'transparency log (Rekor v1) that is to see the signature; repeatable',

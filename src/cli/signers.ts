@@ -140,12 +140,16 @@ function startAll(
   const context = keylessContext(opening);
   const byParams = params.map((path) => startByParams(path, opening, context, ask));
   if (byUri.length === 0 && keyless === undefined) return [...keys, ...byParams];
-  const services = openServices(opening.parsed);
+  const services = openServices(opening, keyless !== undefined);
   const witnesses = services.then((found) => found.witnesses);
+  // a key that nobody wanted logged is not published because somebody else signs without one
+  const ofKeys = services.then((found) => (found.isPublicDefault ? nobody : found.witnesses));
+  // where there are no keys nobody waits for the one, where all have keys for the other
+  for (const each of [witnesses, ofKeys]) each.catch(() => undefined);
   return [
     ...keys,
     ...byParams,
-    ...byUri.map((signer): Started => ({ signer, witnesses, usual: sigstoreFormats })),
+    ...byUri.map((signer): Started => ({ signer, witnesses: ofKeys, usual: sigstoreFormats })),
     ...(keyless === undefined
       ? []
       : [{ signer: openKeyless(keyless, services, context), witnesses, usual: sigstoreFormats }]),
@@ -158,8 +162,9 @@ async function openByUri(uri: string, context: KeyFileContext): Promise<Signer> 
   return isKeyUri(uri) ? openKeyUri(uri, context) : openSigstoreKeyFile(uri, context);
 }
 
-async function openServices(parsed: Parsed): Promise<Services> {
-  return (await import('./keyless.ts')).openServices(servicesOption(parsed), parsed);
+async function openServices({ parsed, terminal }: Opening, isKeyless: boolean): Promise<Services> {
+  const context = { parsed, terminal, isKeyless };
+  return (await import('./keyless.ts')).openServices(servicesOption(parsed), context);
 }
 
 /** Opens connections to Fulcio and issuers when the first is needed. */

@@ -6,7 +6,7 @@ import { keepHeapSmall } from '../base/node.ts';
 import { hostPlatform } from '../images/choose-instance.ts';
 import { openWorld, type World, type WorldOptions } from '../operations/world.ts';
 import { type Credentials, noCredentials, parseCredentials } from '../registry/credentials.ts';
-import { systemEnvironment } from '../registry/environment.ts';
+import { type SystemEnvironment, systemEnvironment } from '../registry/environment.ts';
 import {
   booleanOption,
   countOption,
@@ -38,7 +38,6 @@ async function worldOptions(
   terminal: Terminal,
   images: readonly ImageName[],
 ): Promise<WorldOptions> {
-  const system = systemEnvironment();
   const authFile = textOption(parsed, 'authfile');
   const certDir = textOption(parsed, 'certDir');
   const registriesConf = textOption(parsed, 'registriesConf');
@@ -49,7 +48,7 @@ async function worldOptions(
   const timeoutMs = durationOption(parsed, 'commandTimeout', '--command-timeout');
   const credentials = await credentialsOf(parsed, terminal);
   return {
-    environment: { ...system, env: terminal.env, home: terminal.env['HOME'] ?? system.home },
+    environment: terminalEnvironment(terminal),
     warn: (message) => terminal.warn(message),
     ...(authFile !== undefined && { authFile }),
     ...(certDir !== undefined && { certDir }),
@@ -62,6 +61,12 @@ async function worldOptions(
     ...(credentials !== undefined && { credentials }),
     ...(flagOption(parsed, 'offline') && { guard: offlineGuard(images) }),
   };
+}
+
+/** The system as the command's own environment variables describe it. */
+export function terminalEnvironment({ env }: Terminal): SystemEnvironment {
+  const system = systemEnvironment();
+  return { ...system, env, home: env['HOME'] ?? system.home };
 }
 
 /** `--offline`: no socket but to the registries that the command line names. */

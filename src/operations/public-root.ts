@@ -19,6 +19,8 @@ export type PublicRootOptions = {
 
 const publicInstance: TufRepository = { mirror: publicMirror };
 export const trustedRootTarget = 'trusted_root.json';
+/** The services to sign with. */
+export const signingConfigTarget = 'signing_config.v0.2.json';
 
 /**
  * The public instance's trusted root: from the cache while it is fresh, else over the network. Under `offline` an old one is
