@@ -8,19 +8,32 @@ import { createRegistry } from '../src/servers/registry/registry.ts';
 import { writeOciImage } from './support/oci-image.ts';
 import { type Bench, openBench } from './support/peers.ts';
 
-type Counted = { readonly host: string; readonly take: () => readonly string[] } & AsyncDisposable;
+type Counted = {
+  readonly host: string;
+  readonly take: () => readonly string[];
+  /** Stands before the registry until the next call. */
+  readonly before: (answer: Instead) => void;
+} & AsyncDisposable;
+
+/** Undefined: the registry answers. */
+type Instead = (what: string) => Promise<Response | undefined>;
 
 /** A registry that notes what it is asked: the method, and what for. */
 async function countingRegistry(referrers: boolean): Promise<Counted> {
   const handler = createRegistry({ referrers });
   const asked: string[] = [];
-  const listening: Listening = await listen((request) => {
-    asked.push(`${request.method} ${kindOf(new URL(request.url).pathname)}`);
-    return handler(request);
+  let instead: Instead = async () => undefined;
+  const listening: Listening = await listen(async (request) => {
+    const what = `${request.method} ${kindOf(new URL(request.url).pathname)}`;
+    asked.push(what);
+    return (await instead(what)) ?? handler(request);
   });
   return {
     host: new URL(listening.url).host,
     take: () => asked.splice(0),
+    before: (answer) => {
+      instead = answer;
+    },
     [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   };
 }
@@ -99,14 +112,26 @@ const [sig, referrers, fallback, byDigest, blob, ping] = [
 ];
 
 const rows: readonly Row[] = [
-  { what: '`.sig`, by key', signed: 'cosign', api: true, command: byKey, requests: [manifest, sig, blob] },
-  { what: '`.sig`, by key', signed: 'cosign', api: false, command: byKey, requests: [manifest, sig, blob] },
+  {
+    what: '`.sig`, by key',
+    signed: 'cosign',
+    api: true,
+    command: byKey,
+    requests: [manifest, sig, referrers, blob],
+  },
+  {
+    what: '`.sig`, by key',
+    signed: 'cosign',
+    api: false,
+    command: byKey,
+    requests: [manifest, sig, referrers, blob],
+  },
   {
     what: '`.sig` and bundle, by key',
     signed: 'both',
     api: true,
     command: byKey,
-    requests: [manifest, sig, blob],
+    requests: [manifest, sig, referrers, blob],
   },
   {
     what: 'bundle, by key',
@@ -166,6 +191,75 @@ for (const { what, signed, api, command, exitCode = 0, requests } of rows) {
     assert.deepEqual(asked.toSorted(), requests.toSorted());
   });
 }
+
+/** Runs it with this before the registry; what was asked is there to be taken. */
+async function verifyWith(instead: Instead, registry: Counted, name: string): ReturnType<Bench['bulla']> {
+  registry.take();
+  registry.before(instead);
+  try {
+    return await bench.bulla([...byKey, '--tls-verify=false', `docker://${registry.host}/${name}`]);
+  } finally {
+    registry.before(async () => undefined);
+  }
+}
+
+test('by tag the two lists are asked for at one time, by digest beside the manifest', async () => {
+  const registry = registries.get(true);
+  assert.ok(registry);
+  const first = await bench.bulla([
+    'verify',
+    '--json',
+    ...byKey.slice(1),
+    '--tls-verify=false',
+    named(registry),
+  ]);
+  const [{ digest }] = JSON.parse(first.stdout) as [{ digest: string }];
+  const cases = [
+    [`bundle:v1`, [sig, referrers]],
+    [`bundle@${digest}`, [byDigest, sig, referrers]],
+  ] as const;
+  for (const [name, together] of cases) {
+    // none of them is answered before all of them are asked
+    const all = Promise.withResolvers<undefined>();
+    const missing = new Set<string>(together);
+    const result = await verifyWith(
+      async (what) => {
+        if (!missing.delete(what)) return undefined;
+        if (missing.size === 0) all.resolve(undefined);
+        return all.promise;
+      },
+      registry,
+      name,
+    );
+    assert.equal(result.exitCode, 0, result.stdout + result.stderr);
+    assert.equal(registry.take().length, 5);
+  }
+});
+
+function named(registry: Counted): string {
+  return `docker://${registry.host}/bundle:v1`;
+}
+
+test('a list that cannot be had counts where it is needed, and nobody waits for it where it is not', async () => {
+  const registry = registries.get(true);
+  assert.ok(registry);
+  const asked = Promise.withResolvers<undefined>();
+  const broken: Instead = async (what) => {
+    if (what === referrers) {
+      asked.resolve(undefined);
+      return new Response('', { status: 503 });
+    }
+    if (what === blob) await asked.promise;
+    return undefined;
+  };
+  const accepted = await verifyWith(broken, registry, 'cosign:v1');
+  assert.equal(accepted.exitCode, 0, accepted.stdout + accepted.stderr);
+  // it would have been asked for again after half a second
+  assert.equal(registry.take().filter((what) => what === referrers).length, 1);
+  const refused = await verifyWith(broken, registry, 'bundle:v1');
+  assert.equal(refused.exitCode, 3, refused.stdout + refused.stderr);
+  assert.match(refused.stderr, /store\.unreadable/);
+});
 
 test('the page says the same', () => {
   const page = readFileSync(new URL('../docs/reference/requests.md', import.meta.url), 'utf8');

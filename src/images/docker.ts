@@ -28,6 +28,8 @@ export type OpenOptions = {
   readonly mirrors?: boolean;
   /** GPG signatures will be asked for: the ping that tells where they are goes out beside the manifest. */
   readonly stores?: boolean;
+  /** Is given the registry, and the reference there, before the manifest is asked for; all goes through what it gives back. */
+  readonly through?: (registry: Registry, reference: Reference) => Registry;
 };
 
 export type DockerSink = ImageSink & { readonly source: Source; readonly registry: Registry };
@@ -50,7 +52,8 @@ export async function openDockerImage(
       : [await registries.destination(reference)];
   for (const source of sources) {
     try {
-      const registry = await registries.open(source, reference.domain);
+      const opened = await registries.open(source, reference.domain);
+      const registry = options.through?.(opened, source.reference) ?? opened;
       // failing, it is asked again where its answer is needed
       if (options.stores === true) registry.ping().catch(() => undefined);
       const top = await registry.manifest(source.reference.path, wantedOf(source.reference));

@@ -9,6 +9,7 @@ import { chooseInstance, hostPlatform } from '../images/choose-instance.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import { mapBounded } from '../io/bounded.ts';
+import { type AskedAhead, askAhead } from '../stores/ahead.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
 import type { AttestedInstance } from './docker-attestations.ts';
 import { type Judge, openJudge, type JudgedBy } from './judge.ts';
@@ -80,32 +81,48 @@ async function verifyOne(
   try {
     // GPG signatures are come to last or not at all, and asked for where they are then
     const stores = judge.looks === 'as-configured' || judge.looks === 'for-simple';
-    await using image = await openImage(name, world, { stores });
+    const ahead = aheadOf(request, judge);
+    await using image = await openImage(name, world, {
+      stores,
+      ...(ahead !== undefined && { through: ahead.through }),
+    });
     const top = await image.manifest();
-    const verdicts = await judgeImage(image, top, request, judge, world);
+    const verdicts = await judgeImage(image, top, { request, judge, ahead }, world);
     return summary(name, top, verdicts, request.all === true);
   } catch (error) {
     return undecided(name, error);
   }
 }
 
+type Judging = {
+  readonly request: VerifyRequest;
+  readonly judge: Judge;
+  readonly ahead: AskedAhead | undefined;
+};
+
+/** Keys and identities look for signatures of any kind. For one manifest the wait counts; of many, each request does. */
+function aheadOf({ by, images, all, for: tool }: VerifyRequest, { looks }: Judge): AskedAhead | undefined {
+  const isAny = (by?.kind === 'keys' || by?.kind === 'identity') && looks !== 'for-simple';
+  if (!isAny || images.length > 1 || all === true || tool !== undefined) return undefined;
+  return askAhead({ attachments: looks !== 'for-statements' });
+}
+
 /** The manifests to judge, in order, each with its verdict. */
 async function judgeImage(
   image: Image,
   top: Manifest,
-  request: VerifyRequest,
-  judge: Judge,
+  { request, judge, ahead }: Judging,
   world: World,
 ): Promise<readonly InstanceVerdict[]> {
+  const { looks, hint } = judge;
   const judgeSubject = async (subject: Subject): Promise<Verdict> =>
     request.for === undefined ? judge.judge(subject) : judgeByTool(request.for, subject, image, judge, world);
-  const subjectFor = (digest: Digest): Promise<Subject> => {
-    const { looks, hint } = judge;
-    return subjectOf({ image, digest, as: request.as, looks, ...(hint !== undefined && { hint }) }, world);
-  };
+  const subjectFor = (digest: Digest): Promise<Subject> =>
+    subjectOf({ image, digest, as: request.as, looks, ...(hint !== undefined && { hint }) }, world);
   const judgeDigest = async (digest: Digest): Promise<Verdict> => {
+    ahead?.ask(digest);
     const verdict = await judgeSubject(await subjectFor(digest));
-    if (judge.looks === 'as-configured') await warnOfUnread(image, verdict, world);
+    if (looks === 'as-configured') await warnOfUnread(image, verdict, world);
     return verdict;
   };
   if (!isIndexType(top.mediaType)) return [{ ...(await judgeDigest(top.digest)), digest: top.digest }];
@@ -117,6 +134,7 @@ async function judgeImage(
     return (ofList ??= subjectFor(top.digest).then((subject) => judgeListSignature(subject, judgeSubject)));
   };
   return await mapBounded(instancesOf(list, request), atOnce, async ({ digest, platform }) => {
+    ahead?.ask(digest);
     // an instance that is not there, or not what its digest says, is no instance; it is judged by
     // the sha256 of its bytes, whatever algorithm the list names it by
     const instance = await image.manifest(digest);

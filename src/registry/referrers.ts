@@ -16,18 +16,24 @@ export type Referrers = {
   readonly manifests: readonly Descriptor[];
 };
 
+export type ReferrersOptions = {
+  readonly both?: boolean;
+  readonly byApi?: Promise<readonly Descriptor[] | undefined>;
+};
+
 /**
  * What refers to a manifest, by the API; where there is none, or it knows of nothing, by the fallback
  * tag: what was pushed before a registry gained the API may stand there alone.
  * @param options.both reads the tag too where the API has something: some programs write nothing else
+ * @param options.byApi the API's answer, where it was asked for before
  */
 export async function listReferrers(
   client: Client,
   path: string,
   digest: Digest,
-  options: { readonly both?: boolean } = {},
+  options: ReferrersOptions = {},
 ): Promise<Referrers> {
-  const byApi = await listReferrersByApi(client, path, digest);
+  const byApi = await (options.byApi ?? listReferrersByApi(client, path, digest));
   if (byApi !== undefined && byApi.length > 0 && options.both !== true)
     return { source: 'api', manifests: byApi };
   const byTag = await readFallback(client, path, digest);

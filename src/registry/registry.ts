@@ -9,8 +9,8 @@ import { checkLogin } from './check-login.ts';
 import type { Client } from './client.ts';
 import type { Credentials } from './credentials.ts';
 import { deleteManifest, getManifest, getTaggedManifest, headManifest, putManifest } from './manifests.ts';
-import { listReferrers, listReferrersByApi, type Referrers } from './referrers.ts';
-import { type RetryClock, systemClock } from './retry.ts';
+import { listReferrers, listReferrersByApi, type Referrers, type ReferrersOptions } from './referrers.ts';
+import { endingClock, type RetryClock, systemClock } from './retry.ts';
 import { openSession, type Ping } from './session.ts';
 import { getSignatureList, putSignature } from './signature-extension.ts';
 import { listTags } from './tags.ts';
@@ -92,7 +92,7 @@ export interface Registry extends AsyncDisposable {
   mountBlob(path: string, digest: Digest, from: string): Promise<boolean>;
   tags(path: string): Promise<readonly string[]>;
   /** By the API or the fallback tag; with `both`, by both. @throws BullaError `registry.too-many-referrers`, `manifest.*` */
-  referrers(path: string, digest: Digest, options?: { readonly both?: boolean }): Promise<Referrers>;
+  referrers(path: string, digest: Digest, options?: ReferrersOptions): Promise<Referrers>;
   /** Undefined: the registry has no referrers API. @throws as `referrers` */
   referrersByApi(path: string, digest: Digest): Promise<readonly Descriptor[] | undefined>;
   /** The X-R-S-S answer's bytes. @throws BullaError `image.not-found` */
@@ -113,6 +113,7 @@ export function openRegistry(domain: string, options: RegistryOptions): Registry
     ...(options.guard !== undefined && { guard: options.guard }),
     ...(options.env !== undefined && { env: options.env }),
   });
+  const { clock, end } = endingClock(options.clock ?? systemClock);
   const session = openSession({
     host: apiHost(domain),
     insecure: options.insecure,
@@ -121,14 +122,18 @@ export function openRegistry(domain: string, options: RegistryOptions): Registry
     retry: {
       times: options.retryTimes ?? 3,
       ...(options.retryDelayMs !== undefined && { delayMs: options.retryDelayMs }),
-      clock: options.clock ?? systemClock,
+      clock,
       ...(options.signal !== undefined && { signal: options.signal }),
     },
     deadlineMs: options.deadlineMs ?? 60_000,
     idleMs: options.idleMs ?? 30_000,
   });
   const client: Client = { session, blobDeadlineMs: options.blobDeadlineMs ?? 86_400_000 };
-  return { domain, http, ...methodsOf(client), [Symbol.asyncDispose]: () => http[Symbol.asyncDispose]() };
+  const close = async (): Promise<void> => {
+    end();
+    await http[Symbol.asyncDispose]();
+  };
+  return { domain, http, ...methodsOf(client), [Symbol.asyncDispose]: close };
 }
 
 function methodsOf(client: Client): Omit<Registry, 'domain' | 'http' | typeof Symbol.asyncDispose> {
