@@ -8,15 +8,25 @@ import { displayUrl, type HttpResponse } from '../io/http.ts';
  * @param what what was asked for, as in `cannot read <what>`
  */
 export async function answerError(response: HttpResponse, what: string): Promise<BullaError> {
+  return (await readRefusal(response, what)).error;
+}
+
+/** As answerError, with the codes of the answer, in capitals: some say more than the error's own. */
+export async function readRefusal(
+  response: HttpResponse,
+  what: string,
+): Promise<{ readonly error: BullaError; readonly codes: readonly string[] }> {
   const body = await response.bytes().catch(() => new Uint8Array());
   const reasons = errorsOf(textOf(body) ?? '');
   const said = reasons.map((each) => each.message).join('; ');
   const where = displayUrl(response.url);
   const { status } = response;
   const code = codeFor(status, reasons, isHtml(response, body));
-  if (code === 'registry.not-a-registry') return notARegistry(response);
+  const codes = reasons.map((each) => each.code.toUpperCase());
+  if (code === 'registry.not-a-registry') return { error: notARegistry(response), codes };
   const detail = said === '' ? '' : `: ${printable(said)}`;
-  return new BullaError(code, `cannot ${what}: ${where} answered ${status}${detail}`, hintFor(code));
+  const message = `cannot ${what}: ${where} answered ${status}${detail}`;
+  return { error: new BullaError(code, message, hintFor(code)), codes };
 }
 
 /** The error for an answer that is a web page where a registry was expected. */

@@ -5,7 +5,7 @@ import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Manifest, takeManifest } from '../base/manifest.ts';
 import type { HttpResponse } from '../io/http.ts';
-import { answerError, isHtml, notARegistry } from './answer.ts';
+import { answerError, isHtml, notARegistry, readRefusal } from './answer.ts';
 import { type Client, pullScope, pushScope } from './client.ts';
 
 const accept = acceptedManifests.join(', ');
@@ -105,24 +105,7 @@ export async function putManifest(
   manifest: Pick<Manifest, 'bytes' | 'mediaType'>,
   options: { readonly ifMatch?: string } = {},
 ): Promise<void> {
-  const response = await client.session.send({
-    method: 'PUT',
-    target: targetOf(path, tagOrDigest),
-    scopes: [pushScope(path)],
-    headers: {
-      'content-type': manifest.mediaType,
-      ...(options.ifMatch !== undefined && { 'if-match': options.ifMatch }),
-    },
-    body: manifest.bytes,
-    maxBytes: limits.errorBodyBytes,
-  });
-  if (response.status === 412 && options.ifMatch !== undefined) {
-    response.discard();
-    throw new BullaError('registry.changed', `${path}:${tagOrDigest} changed before it was written`);
-  }
-  if (response.status !== 201 && response.status !== 200 && response.status !== 202) {
-    throw await answerError(response, `write the manifest of ${path}`);
-  }
+  const response = await sendManifest(client, path, tagOrDigest, manifest, options);
   response.discard();
   const claimed = tryParseDigest(response.headers['docker-content-digest'] ?? '');
   // a signed schema 1 manifest may be named by its payload; nothing else may come back changed
@@ -132,6 +115,45 @@ export async function putManifest(
       'manifest.digest-mismatch',
       `the registry stored other bytes than those sent to ${path}`,
     );
+  }
+}
+
+/** How often a manifest is sent anew for blobs that are said to be missing, and the first wait in milliseconds; each is twice the last. */
+const blobRounds = 5;
+const blobDelayMs = 40;
+
+/**
+ * docker-registry 2.8 notes a repository's blob in a file that it empties and writes again when the same blob is uploaded once
+ * more: whoever refers to it at that moment hears that it is unknown. Signers of one image all upload the same empty configuration.
+ */
+async function sendManifest(
+  client: Client,
+  path: string,
+  tagOrDigest: string,
+  manifest: Pick<Manifest, 'bytes' | 'mediaType'>,
+  { ifMatch }: { readonly ifMatch?: string },
+): Promise<HttpResponse> {
+  for (let round = 1; ; round += 1) {
+    const response = await client.session.send({
+      method: 'PUT',
+      target: targetOf(path, tagOrDigest),
+      scopes: [pushScope(path)],
+      headers: {
+        'content-type': manifest.mediaType,
+        ...(ifMatch !== undefined && { 'if-match': ifMatch }),
+      },
+      body: manifest.bytes,
+      maxBytes: limits.errorBodyBytes,
+    });
+    if (response.status === 201 || response.status === 200 || response.status === 202) return response;
+    if (response.status === 412 && ifMatch !== undefined) {
+      response.discard();
+      throw new BullaError('registry.changed', `${path}:${tagOrDigest} changed before it was written`);
+    }
+    const { error, codes } = await readRefusal(response, `write the manifest of ${path}`);
+    if (round === blobRounds || !codes.includes('MANIFEST_BLOB_UNKNOWN')) throw error;
+    const delay = blobDelayMs * 2 ** (round - 1) * (0.5 + Math.random());
+    await new Promise((resolve) => setTimeout(resolve, delay));
   }
 }
 

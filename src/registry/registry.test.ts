@@ -588,6 +588,31 @@ test('mounting asks for a token with both repositories', async () => {
   assert.deepEqual(url.searchParams.getAll('scope'), ['repository:a:pull,push', 'repository:b:pull']);
 });
 
+test('a manifest whose blobs another writer is just uploading is sent again, for a while', async () => {
+  let refusals = 3;
+  const missing = JSON.stringify({
+    errors: [
+      { code: 'DIGEST_INVALID' },
+      { code: 'MANIFEST_BLOB_UNKNOWN', message: 'blob unknown to registry' },
+    ],
+  });
+  await using site = await serveAnswers((request, response) => {
+    if (request.method === 'PUT') refusals -= 1;
+    if (request.method !== 'PUT') response.writeHead(200).end('{}');
+    else if (refusals >= 0) response.writeHead(400, { 'content-type': 'application/json' }).end(missing);
+    else response.writeHead(201).end();
+  });
+  await using registry = open(site.host);
+  const put = (): Promise<void> =>
+    registry.putManifest('a', '1', { bytes: manifest, mediaType: ociManifest });
+  const puts = (): number => site.requests.filter(({ method }) => method === 'PUT').length;
+  await put();
+  assert.equal(puts(), 4);
+  refusals = Infinity;
+  await assert.rejects(put(), (error) => isBullaError(error, 'registry.failed'));
+  assert.equal(puts(), 9);
+});
+
 test('a manifest that came back changed is reported', async () => {
   let claimed = digest;
   await using site = await serveAnswers((request, response) =>
