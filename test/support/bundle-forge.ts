@@ -31,7 +31,7 @@ import { forgeTimestamp, type TimestampPlan } from './bundle-forge-timestamp.ts'
 import * as forge from './sigstore-forge.ts';
 import type { KeyPair } from './sigstore-forge.ts';
 
-export { type Body, type Content, type Leaf, signedBytes } from './bundle-forge-body.ts';
+export { type Body, type Content, type Leaf } from './bundle-forge-body.ts';
 
 export { trustedRootBytes, type RootJson } from './bundle-forge-root.ts';
 
