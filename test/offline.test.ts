@@ -158,6 +158,10 @@ test('the guard sees what goes elsewhere', async () => {
   const byTuf = await guarded([...verify, ...byAlice, image]);
   assert.equal(byTuf.result.exitCode, 3, byTuf.result.stderr);
   assert.ok(byTuf.strayed.length > 0, byTuf.result.stderr);
+  const signing = await guarded(['sign', '--tls-verify=false', '--keyless', image]);
+  assert.ok(signing.strayed.length > 0, signing.result.stderr);
+  // who signs is told what helps who signs
+  assert.match(signing.result.stderr, /tuf\.unreachable.*\n.*--signing-config/);
 });
 
 for (const [what, exitCode, args] of [

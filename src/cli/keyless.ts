@@ -1,5 +1,5 @@
 /** Keyless signers and witnesses, opened as the flags say. Loaded only where a flag asks for them. */
-import { BullaError } from '../base/errors.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { version } from '../base/version.ts';
 import { readBoundedFile } from '../io/files.ts';
@@ -80,7 +80,7 @@ async function openPublicInstance(
     'no service is named, so sigstore’s public instance signs: the identity and the digest are published for good',
   );
   // one after the other: both are in one repository, and the second is then in the cache
-  const { bytes } = await publicTarget(world, signingConfigTarget, { offline: false });
+  const { bytes } = await publicTarget(world, signingConfigTarget, { offline: false }).catch(unreachable);
   const chosen = chooseServices(
     parseSigningConfig(bytes, "sigstore's public signing configuration"),
     world.now(),
@@ -90,6 +90,15 @@ async function openPublicInstance(
       ? await publicTrustedRoots(world, { offline: false })
       : await readRoots(trustedRoot);
   return { chosen, roots };
+}
+
+/** What verifiers can do without the network does not help who signs. */
+function unreachable(error: unknown): never {
+  if (!isBullaError(error, 'tuf.unreachable')) throw error;
+  throw new BullaError('tuf.unreachable', error.message, {
+    cause: error,
+    hint: 'for services of your own name them by --signing-config, or by --fulcio-url and --rekor-url',
+  });
 }
 
 function servicesOfFlags({ fulcioUrl, rekorUrls, timestampUrls }: ServicesRequest): ChosenServices {

@@ -215,7 +215,7 @@ test('what Fulcio refuses, or cannot be asked, is not signed: nothing is written
       'usage.invalid',
       ['--identity-token', stack.tokenFile(), '--signing-config', stack.signingConfigs.none],
     ],
-    [2, 'usage.invalid', ['--identity-token', stack.tokenFile()]],
+    [2, 'usage.invalid', ['--identity-token', stack.tokenFile(), '--rekor-url', stack.urls.rekor]],
   ];
   for (const [exit, wanted, flags] of cases) {
     const { exitCode, stderr } = await bullaSigns(image, flags);
