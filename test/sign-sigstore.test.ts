@@ -18,6 +18,8 @@ import { attest } from '../src/operations/attest.ts';
 import { sign } from '../src/operations/sign.ts';
 import type { SigningFormat, SigningPlan, Witnesses } from '../src/operations/signing-plan.ts';
 import { openWorld, type World } from '../src/operations/world.ts';
+import { listen } from '../src/servers/listen.ts';
+import { createRegistry } from '../src/servers/registry/registry.ts';
 import { serveRegistry } from '../src/servers/registry/serve.ts';
 import { forgeInstance, trustedRootBytes } from './support/bundle-forge.ts';
 import { answerV1, answerV2 } from './support/forged-rekor.ts';
@@ -90,9 +92,9 @@ function seenBy(more: Partial<Witnesses> = {}): Witnesses {
   return { logs: [{ url: `http://${log.host}`, version: 1 }], timestamps: [], roots, ...more };
 }
 
-async function pushImage(path: string, tag: string): Promise<{ digest: Digest; size: number }> {
+async function pushImage(path: string, tag: string, at = host): Promise<{ digest: Digest; size: number }> {
   const client = await on.registries.open({
-    reference: parseReference(`${host}/${path}:${tag}`),
+    reference: parseReference(`${at}/${path}:${tag}`),
     insecure: true,
   });
   const config = utf8(JSON.stringify({ os: 'linux', architecture: 'amd64', path, tag }));
@@ -282,3 +284,58 @@ test('what is attested has to be about the image, of a known type, and JSON', as
   const whole = { kind: 'statement', statement: statement(digest.slice(7)) } as const;
   await attest({ image: image('attested'), attested: whole, signers: [plan(newSigner())] }, on);
 });
+
+/** What a signer's registry was asked up to the time that its key was open, and afterwards. */
+async function askedAround(options: Partial<Parameters<typeof sign>[0]>): Promise<[string[], string[]]> {
+  const handler = createRegistry();
+  const asked: string[] = [];
+  const isReady = Promise.withResolvers<undefined>();
+  await using site = await listen(async (request) => {
+    const { pathname } = new URL(request.url);
+    asked.push(`${request.method} ${pathname.includes('uploads') ? 'upload' : pathname.slice(-4)}`);
+    const answer = await handler(request);
+    if (asked.filter((each) => each === 'POST upload').length === 2) isReady.resolve(undefined);
+    return answer;
+  });
+  const at = new URL(site.url).host;
+  await pushImage('app', '1', at);
+  asked.splice(0);
+  let before: string[] = [];
+  const opened = async (): Promise<readonly SigstoreSigner[]> => {
+    if (options.expected !== undefined && options.dryRun !== true) await isReady.promise;
+    before = asked.splice(0);
+    return [newSigner()];
+  };
+  const name = parseImageName(`docker://${at}/app:1`);
+  const { signatures } = await sign({ image: name, signers: opened(), ...options }, on);
+  assert.equal(signatures[0]?.added, options.dryRun !== true);
+  return [before, asked];
+}
+
+test(
+  'while a key opens the list is read and places to upload to are asked for',
+  { timeout: 20_000 },
+  async () => {
+    const [before, after] = await askedAround({ expected: ['cosign'] });
+    assert.deepEqual(before.toSorted().slice(-2), ['POST upload', 'POST upload']);
+    // the payload and the configuration, a look, the list, a look whether it stayed
+    assert.deepEqual(after.toSorted(), ['GET .sig', 'GET .sig', 'PUT .sig', 'PUT upload', 'PUT upload']);
+  },
+);
+
+test(
+  'nothing is got ready where nothing is to be stored, or nobody said what',
+  { timeout: 20_000 },
+  async () => {
+    const [before, after] = await askedAround({ expected: ['cosign'], dryRun: true });
+    assert.deepEqual(
+      [...before, ...after].filter((each) => each.startsWith('P')),
+      [],
+    );
+    const [early] = await askedAround({});
+    assert.deepEqual(
+      early.filter((each) => each.startsWith('P')),
+      [],
+    );
+  },
+);

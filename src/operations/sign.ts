@@ -2,8 +2,10 @@
 import type { Digest } from '../base/digest.ts';
 import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
+import type { Manifest } from '../base/manifest.ts';
 import { formatReference, type Reference } from '../base/reference.ts';
 import type { Signature } from '../formats/signature.ts';
+import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import type { Signer } from '../keys/signer.ts';
 import type { LocatedStores } from '../stores/locate.ts';
@@ -14,7 +16,7 @@ import { makeSignature, planOf } from './sign-formats.ts';
 import { type Place, placesOf } from './sign-places.ts';
 import type { Witnessed } from './sign-sigstore.ts';
 import { identitiesOf, type TargetOptions, targetsOf } from './sign-targets.ts';
-import type { SigningPlan } from './signing-plan.ts';
+import type { SigningFormat, SigningPlan } from './signing-plan.ts';
 import type { World } from './world.ts';
 
 export type { SignedInstances } from './sign-targets.ts';
@@ -25,6 +27,8 @@ export type SignRequest = TargetOptions & {
    * Keys, opened or on their way, each with what it is to make; a key alone makes what podman and skopeo make. At least one.
    */
   readonly signers: readonly (Signer | SigningPlan)[] | Promise<readonly (Signer | SigningPlan)[]>;
+  /** The formats that the keys on their way will most likely make: their stores get ready meanwhile. */
+  readonly expected?: readonly SigningFormat[];
   /** What is signed for, in place of the image's own reference; each with a tag or a digest. A bundle names no reference. */
   readonly identities?: readonly Reference[];
   /** Said in sigstore signatures, and signed with them (cosign's -a). */
@@ -67,9 +71,10 @@ export async function sign(request: SignRequest, world: World): Promise<SignRece
   const identities = identitiesOf(request.image, request.identities ?? []);
   // what a mirror serves is not what is signed: a signature goes to the name's own registry
   await using image = await openImage(request.image, world, { mirrors: false, stores: true });
-  const [manifest, stores, signers] = await Promise.all([
-    image.manifest(),
-    world.stores(image),
+  const idOf = (digest: Digest): ImageId => world.imageId(image, digest);
+  const isStored = request.upload !== false;
+  const [{ manifest, stores, targets }, signers] = await Promise.all([
+    makeReady(image, idOf, request, world),
     request.signers,
   ]);
   const plans = signers.map(planOf);
@@ -77,14 +82,37 @@ export async function sign(request: SignRequest, world: World): Promise<SignRece
     throw new BullaError('usage.invalid', 'nothing to sign with', {
       hint: 'name a key by --sign-by or --key',
     });
-  const isStored = request.upload !== false;
   const places = placesOf(isStored ? plans : plans.map(bundleOf), { image, stores }, world);
-  const targets = targetsOf(manifest, request, world);
-  const idOf = (digest: Digest): ImageId => world.imageId(image, digest);
   const tasks = await tasksOf(targets, identities, { places, stores, idOf }, world);
   const made = await makeAll(tasks, request, world);
   const signatures = await storeAll(made, idOf, request);
   return { image: formatImageName(request.image), digest: manifest.digest, signatures };
+}
+
+type Ready = {
+  readonly manifest: Manifest;
+  readonly stores: LocatedStores;
+  readonly targets: readonly Digest[];
+};
+
+/** What can be done while the keys are on their way. */
+async function makeReady(
+  image: Image,
+  idOf: (digest: Digest) => ImageId,
+  request: SignRequest,
+  world: World,
+): Promise<Ready> {
+  const [manifest, stores] = await Promise.all([image.manifest(), world.stores(image)]);
+  const targets = targetsOf(manifest, request, world);
+  const [target] = targets;
+  const { readers, attachments } = stores;
+  const { expected = [], dryRun, upload } = request;
+  // an attachment alone: what hides others is known only when the key is
+  const isKept = expected.includes('cosign') && attachments !== undefined && readers.includes(attachments);
+  if (isKept && target !== undefined && targets.length === 1 && dryRun !== true && upload !== false) {
+    attachments.prepare?.(idOf(target));
+  }
+  return { manifest, stores, targets };
 }
 
 /** What is not stored is a file, and that is a bundle, which hides nothing there. */

@@ -14,7 +14,7 @@ import { endingClock, type RetryClock, systemClock } from './retry.ts';
 import { openSession, type Ping } from './session.ts';
 import { getSignatureList, putSignature } from './signature-extension.ts';
 import { listTags } from './tags.ts';
-import { mountBlob, putBlob } from './upload.ts';
+import { beginUpload, mountBlob, putBlob, type PutBlobOptions } from './upload.ts';
 
 export type { Referrers } from './referrers.ts';
 export type { Ping } from './session.ts';
@@ -81,12 +81,14 @@ export interface Registry extends AsyncDisposable {
   blob(path: string, descriptor: Descriptor): Promise<ReadableStream<Uint8Array>>;
   /** A blob that fits into memory; the caller bounds `descriptor.size`. @throws BullaError `image.not-found`, `blob.digest-mismatch` */
   wholeBlob(path: string, descriptor: Descriptor): Promise<Uint8Array>;
-  /** @param chunkBytes sends it in pieces of this size, or of the registry's least if that is larger */
+  /** Asks for a place for one blob, for `putBlob`; nothing is sent yet. */
+  beginUpload(path: string): Promise<URL>;
+  /** @param options.chunkBytes sends it in pieces of this size, or of the registry's least if that is larger */
   putBlob(
     path: string,
     descriptor: Pick<Descriptor, 'digest' | 'size'>,
     content: Uint8Array | ReadableStream<Uint8Array>,
-    options?: { readonly chunkBytes?: number },
+    options?: PutBlobOptions,
   ): Promise<void>;
   /** True: the blob is in `path` now, taken from `from`. False: it has to be uploaded. */
   mountBlob(path: string, digest: Digest, from: string): Promise<boolean>;
@@ -149,6 +151,7 @@ function methodsOf(client: Client): Omit<Registry, 'domain' | 'http' | typeof Sy
     hasBlob: (path, digest) => hasBlob(client, path, digest),
     blob: (path, descriptor) => getBlob(client, path, descriptor),
     wholeBlob: (path, descriptor) => getWholeBlob(client, path, descriptor),
+    beginUpload: (path) => beginUpload(client, path),
     putBlob: (path, descriptor, content, options) => putBlob(client, path, descriptor, content, options),
     mountBlob: (path, digest, from) => mountBlob(client, path, digest, from),
     tags: (path) => listTags(client, path),

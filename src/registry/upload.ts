@@ -1,7 +1,7 @@
 /** Blobs, written: mounted from another repository, in one piece, or in pieces of a bounded size. */
 import type { Descriptor } from '../base/descriptor.ts';
 import type { Digest } from '../base/digest.ts';
-import { BullaError } from '../base/errors.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type HttpMethod, type HttpResponse, parseHttpUrl } from '../io/http.ts';
 import { answerError } from './answer.ts';
@@ -24,13 +24,35 @@ export async function mountBlob(
   return false;
 }
 
+/** A place for one blob, for `putBlob`; nothing is sent yet, and what nobody sends expires at the registry. */
+export async function beginUpload(client: Client, path: string): Promise<URL> {
+  const begun = await post(client, path, '', [pushScope(path)]);
+  begun.discard();
+  return locationOf(begun);
+}
+
+export type PutBlobOptions = {
+  readonly chunkBytes?: number;
+  /** A place that was begun before, for bytes that can be sent again: where it is no use another one is begun. */
+  readonly begun?: Promise<URL>;
+};
+
 export async function putBlob(
   client: Client,
   path: string,
   descriptor: Pick<Descriptor, 'digest' | 'size'>,
   content: Uint8Array | ReadableStream<Uint8Array>,
-  options: { readonly chunkBytes?: number } = {},
+  options: PutBlobOptions = {},
 ): Promise<void> {
+  if (options.begun !== undefined && content instanceof Uint8Array) {
+    try {
+      await finish(client, path, await options.begun, descriptor, content);
+      return;
+    } catch (error) {
+      // it could not be begun, or has expired; what is wrong with the registry itself shows again
+      if (!isBullaError(error)) throw error;
+    }
+  }
   const begun = await post(client, path, '', [pushScope(path)]);
   begun.discard();
   const location = locationOf(begun);

@@ -31,7 +31,26 @@ export type AddOptions = {
   readonly pause?: (milliseconds: number) => Promise<void>;
   /** Runs writers of one name in turn. Default: those of this user on this machine. */
   readonly inTurn?: <T>(name: string, work: () => Promise<T>) => Promise<T>;
+  readonly prepared?: Prepared;
 };
+
+/** Asked for before there was a signature to add. */
+export type Prepared = {
+  /** A first look. It may be old: the list is looked at again before it is written. */
+  readonly there: Promise<AttachmentManifest | undefined>;
+  readonly payload: Promise<URL> | undefined;
+  readonly config: Promise<URL> | undefined;
+};
+
+/** Opening a key takes a third of a second: the list and two places to upload to are there by then. */
+export function prepareToAdd(place: AttachmentPlace): Prepared {
+  const { registry, image } = place;
+  const begin = (): Promise<URL> | undefined => registry.beginUpload?.(image.reference.path);
+  const prepared = { there: readAttachments(place), payload: begin(), config: begin() };
+  // who adds hears of it; where there is nothing to add, nobody does
+  for (const each of Object.values(prepared)) each?.catch(() => undefined);
+  return prepared;
+}
 
 /** More rounds than there are people who sign one image at one time. */
 const mostRounds = 40;
@@ -62,12 +81,19 @@ export async function addAttachment(
   const inTurn = options.inTurn ?? oneAtATime;
   const pause = options.pause ?? ((milliseconds: number): Promise<void> => wait(milliseconds));
   let uploading: Promise<void> | undefined;
-  const upload = (): Promise<void> => (uploading ??= registry.putBlob(image.reference.path, layer, content));
-  const writer = { place, layer, upload, pause };
+  const { prepared } = options;
+  const upload = (): Promise<void> =>
+    (uploading ??= registry.putBlob(image.reference.path, layer, content, begunAt(prepared?.payload)));
+  const writer = { place, layer, upload, pause, ...(prepared !== undefined && { prepared }) };
   return inTurn(attachmentLocation(place), () => addLayer(writer));
 }
 
+function begunAt(begun: Promise<URL> | undefined): { readonly begun?: Promise<URL> } {
+  return begun === undefined ? {} : { begun };
+}
+
 type Writer = {
+  readonly prepared?: Prepared;
   readonly place: AttachmentPlace;
   readonly layer: Descriptor;
   /** Uploads the payload, once. */
@@ -77,10 +103,11 @@ type Writer = {
 
 /** Done when the signature is found; where this wrote it, not before others had time to show. */
 async function addLayer(writer: Writer): Promise<AddResult> {
-  const { place, layer, pause } = writer;
+  const { place, layer, pause, prepared } = writer;
   let written = false;
   for (let round = 0; round < mostRounds; round += 1) {
-    const there = await readAttachments(place);
+    const look = (): ReturnType<typeof readAttachments> => readAttachments(place);
+    const there = await (round === 0 && prepared !== undefined ? prepared.there.catch(look) : look());
     const index = there === undefined ? -1 : indexOfLayer(there.layers, layer);
     if (index >= 0) return { location: attachmentLocation(place, index), added: written };
     const took = await putNext(writer, there);
@@ -112,7 +139,10 @@ async function putNext(writer: Writer, there: AttachmentManifest | undefined): P
 }
 
 /** The manifest to write; the configuration that it names is uploaded. */
-async function prepare({ place, layer }: Writer, there: AttachmentManifest | undefined): Promise<Uint8Array> {
+async function prepare(
+  { place, layer, prepared }: Writer,
+  there: AttachmentManifest | undefined,
+): Promise<Uint8Array> {
   const { registry, image } = place;
   const { manifest, config, configDigest } =
     there === undefined
@@ -124,7 +154,8 @@ async function prepare({ place, layer }: Writer, there: AttachmentManifest | und
       `the list of ${attachmentLocation(place)} would be larger than ${limits.manifestBytes} bytes, which nobody reads`,
     );
   }
-  await registry.putBlob(image.reference.path, { digest: configDigest, size: config.length }, config);
+  const descriptor = { digest: configDigest, size: config.length };
+  await registry.putBlob(image.reference.path, descriptor, config, begunAt(prepared?.config));
   return manifest;
 }
 

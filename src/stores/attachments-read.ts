@@ -13,7 +13,7 @@ import type { RegistryImageId, StoredSignature } from './store.ts';
 
 /** What the store needs of a registry client. */
 export type AttachmentRegistry = Pick<Registry, 'domain' | 'manifest' | 'blob' | 'putBlob' | 'putManifest'> &
-  Partial<Pick<Registry, 'wholeBlob'>>;
+  Partial<Pick<Registry, 'wholeBlob' | 'beginUpload'>>;
 
 /** Attachments of one kind to one image. */
 export type AttachmentPlace = {

@@ -23,6 +23,10 @@ type Memory = AttachmentRegistry & {
   readonly requests: string[];
 };
 
+function fail(): never {
+  throw new Error('unreachable');
+}
+
 const missing = (): BullaError => new BullaError('image.not-found', 'MANIFEST_UNKNOWN');
 
 /** A registry in memory, which checks what real ones check: a manifest's blobs have to be there. */
@@ -334,6 +338,49 @@ test('who signs while we upload is not put away', async () => {
   await openAttachments({ ...registry, putBlob }, hasty).add(image, cosign('mine'));
   equal(layersOf(registry.tags.get(`ns/app:${tag}`)).length, 2);
   equal(registry.requests.filter((each) => each === 'PUT tag').length, 1);
+});
+
+test('what was prepared is used once, and is looked at again', async () => {
+  const registry = memory();
+  const begun: boolean[] = [];
+  const places = [new URL('http://r/up/1'), new URL('http://r/up/2')];
+  const preparing: AttachmentRegistry = {
+    ...registry,
+    beginUpload: async () => places[registry.requests.push('POST') % 2] ?? fail(),
+    putBlob: async (path, descriptor, content, options) => {
+      begun.push(options?.begun !== undefined);
+      await registry.putBlob(path, descriptor, content);
+    },
+  };
+  const store = openAttachments(preparing, hasty);
+  store.prepare?.(image);
+  equal(registry.requests.filter((each) => each === 'POST').length, 2);
+  // somebody signs between the first look and ours
+  await openAttachments(registry, hasty).add(image, cosign('theirs'));
+  await store.add(image, cosign('ours'));
+  equal(begun.filter((each) => each).length >= 2, true);
+  begun.splice(0);
+  await store.add(image, cosign('more'));
+  deepEqual(begun, [false, false]);
+  const found = await listAll(store, image);
+  equal(found.length, 3);
+});
+
+test('what could not be prepared is done when it is needed', async () => {
+  const registry = memory();
+  let works = false;
+  const failing: AttachmentRegistry = {
+    ...registry,
+    manifest: (path, name) =>
+      works ? registry.manifest(path, name) : Promise.reject(new BullaError('registry.failed', 'not yet')),
+    beginUpload: () => Promise.reject(new BullaError('registry.failed', 'not yet')),
+  };
+  const store = openAttachments(failing, hasty);
+  store.prepare?.(image);
+  // long enough for an unhandled rejection to end the process
+  await new Promise((resolve) => setImmediate(resolve));
+  works = true;
+  equal((await store.add(image, cosign('a'))).added, true);
 });
 
 test('one that replaces ours every time is named after a bounded number of tries', async () => {

@@ -5,10 +5,15 @@
  */
 import { algorithmOf, hexOf } from '../base/digest.ts';
 import type { Registry } from '../registry/registry.ts';
-import { addAttachment, type AddOptions } from './attachments-add.ts';
+import { addAttachment, type AddOptions, type Prepared, prepareToAdd } from './attachments-add.ts';
 import { type AttachmentKind, attestationAttachments, signatureAttachments } from './attachments-kind.ts';
-import { type AttachmentRegistry, listAttachments } from './attachments-read.ts';
-import { inRegistry, type RegistryImageId, type SignatureStore } from './store.ts';
+import {
+  attachmentLocation,
+  type AttachmentPlace,
+  type AttachmentRegistry,
+  listAttachments,
+} from './attachments-read.ts';
+import { type ImageId, inRegistry, type RegistryImageId, type SignatureStore } from './store.ts';
 
 export type { AttachmentRegistry } from './attachments-read.ts';
 
@@ -37,10 +42,24 @@ export async function findSbom(
 }
 
 function openKind(registry: AttachmentRegistry, kind: AttachmentKind, options: AddOptions): SignatureStore {
+  const prepared = new Map<string, Prepared>();
+  const placeOf = (image: ImageId): AttachmentPlace => ({ registry, kind, image: inRegistry(image) });
   return {
     description: `${kind.what} in ${registry.domain}`,
-    list: (image) => listAttachments({ registry, kind, image: inRegistry(image) }),
-    add: async (image, signature) =>
-      addAttachment({ registry, kind, image: inRegistry(image) }, signature, options),
+    list: (image) => listAttachments(placeOf(image)),
+    prepare: (image) => {
+      const place = placeOf(image);
+      prepared.set(attachmentLocation(place), prepareToAdd(place));
+    },
+    add: async (image, signature) => {
+      const place = placeOf(image);
+      const name = attachmentLocation(place);
+      const known = prepared.get(name);
+      prepared.delete(name);
+      return addAttachment(place, signature, {
+        ...options,
+        ...(known !== undefined && { prepared: known }),
+      });
+    },
   };
 }

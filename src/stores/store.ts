@@ -51,6 +51,10 @@ export interface SignatureStore {
    */
   list(image: ImageId, hint?: ListHint): AsyncIterable<StoredSignature>;
   /**
+   * Asks already for what the next `add` to this image will need, and writes nothing. What goes wrong shows there, if it still does.
+   */
+  prepare?(image: ImageId): void;
+  /**
    * Adds a signature, never replacing or removing one.
    * @throws BullaError `store.read-only`, `io.*`
    */

@@ -121,7 +121,16 @@ async function signAll(
   return outcomes;
 }
 
-type SigstoreOptions = Pick<SignRequest, 'annotations' | 'upload' | 'made'>;
+/** As far as the flags tell before a key is open. */
+function expectedFormats(parsed: Parsed): NonNullable<SignRequest['expected']> {
+  const formats = listOption(parsed, 'signatureFormat');
+  const isSigstore = ['signBySigstorePrivateKey', 'signBySigstore', 'key', 'keyless'].some(
+    (name) => parsed[name] !== undefined,
+  );
+  return isSigstore && (formats.length === 0 || formats.includes('cosign')) ? ['cosign'] : [];
+}
+
+type SigstoreOptions = Pick<SignRequest, 'expected' | 'annotations' | 'upload' | 'made'>;
 
 /** cosign's flags of what is said, and where it goes. @throws BullaError `usage.invalid` */
 function sigstoreOptions(parsed: Parsed, images: number): SigstoreOptions {
@@ -135,6 +144,7 @@ function sigstoreOptions(parsed: Parsed, images: number): SigstoreOptions {
     throw new BullaError('usage.invalid', '--bundle writes one bundle, and there are several images');
   }
   return {
+    expected: expectedFormats(parsed),
     ...(annotations.length > 0 && { annotations: Object.fromEntries(annotations) }),
     ...(upload !== undefined && { upload }),
     ...(file !== undefined && { made: writeBundle(file) }),
