@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { utf8 } from '../base/bytes.ts';
+import { digestOf } from '../base/digest.ts';
 import type { ImageVerdict } from '../operations/verify.ts';
 import type { SignatureVerdict } from '../trust/verdict.ts';
 import { verdictLines } from './verdict.ts';
@@ -62,5 +64,28 @@ test('explained, the scope and every signature are shown', () => {
     '  signedBy: holds',
     '    /sigs/signature-1: nobody knows it [signature.unknown-key]',
     '    by F00 for r/a:1 (/sigs/signature-1)',
+  ]);
+});
+
+test('a list’s signature is named as that; explained, times, statement and witnesses follow', () => {
+  const list = digestOf(utf8('the list'));
+  const time = '2026-01-02T03:04:05.000Z';
+  const type = 'https://sigstore.dev/cosign/sign/v1';
+  const bundle: SignatureVerdict = {
+    ...accepted,
+    format: 'bundle',
+    identity: 'a@b.c (https://issuer)',
+    predicateType: type,
+    times: [time],
+    list,
+    message: 'signed; in the log rekor.example.com',
+  };
+  const line = `by a@b.c (https://issuer) with the list ${list} (/sigs/signature-1)`;
+  assert.deepEqual(linesOf([bundle]), [`  signedBy: ${line}`]);
+  assert.deepEqual(linesOf([bundle], true).slice(1), [
+    '  signedBy: holds',
+    `    ${line}`,
+    '      signed; in the log rekor.example.com',
+    `      seen by witnesses at ${time}`,
   ]);
 });

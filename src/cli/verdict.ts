@@ -29,8 +29,8 @@ function requirementJson(requirement: RequirementVerdict): unknown {
   return { ...requirement, signatures: requirement.signatures.map(signatureJson) };
 }
 
-/** One signature's verdict. */
-export function signatureJson({ statement, ...signature }: SignatureVerdict): object {
+/** One signature's verdict. Whether it is a list's is in the message. */
+export function signatureJson({ statement, list: _list, ...signature }: SignatureVerdict): object {
   if (statement === undefined) return signature;
   return { ...signature, statement: JSON.parse(textOf(statement) ?? 'null') as unknown };
 }
@@ -81,7 +81,10 @@ export function scopeText(scope: Verdict['scope']): string {
 
 function requirementLines(requirement: RequirementVerdict, explain: boolean): readonly string[] {
   const { type, signatures } = requirement;
-  const all = signatures.map((each) => `    ${signatureLine(each)}`);
+  const all = signatures.flatMap((each) => [
+    `    ${signatureLine(each)}`,
+    ...(explain ? detailLines(each).map((line) => `      ${line}`) : []),
+  ]);
   if (!requirement.accepted) {
     // some are good, and too few (n of m)
     if (signatures.some((each) => each.accepted)) {
@@ -107,7 +110,7 @@ export function signatureLine(signature: SignatureVerdict): string {
   const where = printable(signature.store, 500);
   if (!signature.accepted) return `${where}: ${printable(signature.message, 1000)} [${signature.code}]`;
   // a certificate vouches for a person, whose name stands in place of a key's; what was signed is the reference
-  const { key, identity, reference, predicateType, format, signer: whose } = signature;
+  const { key, identity, reference, predicateType, format, signer: whose, list } = signature;
   const isPerson = whose?.startsWith('identity:') === true || format === 'bundle' || format === 'attestation';
   const signer = isPerson ? (identity ?? key) : (key ?? (reference === undefined ? undefined : identity));
   const name = reference ?? (isPerson ? undefined : identity);
@@ -116,5 +119,15 @@ export function signatureLine(signature: SignatureVerdict): string {
     predicateType === undefined || predicateType === signPredicateType
       ? ''
       : `stating ${printable(predicateType)} `;
-  return `${by}${name === undefined ? '' : `for ${printable(name)} `}${says}(${where})`;
+  const of = list === undefined ? '' : `with the list ${list} `;
+  return `${by}${name === undefined ? '' : `for ${printable(name)} `}${says}${of}(${where})`;
+}
+
+/** What else holds of an accepted signature with witnesses or a statement, for --explain. */
+function detailLines({ accepted, format, message, times = [] }: SignatureVerdict): readonly string[] {
+  if (!accepted || (format !== 'bundle' && format !== 'attestation' && times.length === 0)) return [];
+  return [
+    printable(message, 1000),
+    ...(times.length === 0 ? [] : [`seen by witnesses at ${times.join(', ')}`]),
+  ];
 }

@@ -17,7 +17,13 @@ export async function judgeListSignature(
   const verdict = await judge({ ...subject, signatures: () => withoutSimple(subject.signatures()) });
   if (!verdict.accepted) return undefined;
   const told = (each: SignatureVerdict): SignatureVerdict =>
-    each.accepted ? { ...each, message: `${each.message}; ${ofList(subject.manifestDigest)}` } : each;
+    each.accepted
+      ? {
+          ...each,
+          list: subject.manifestDigest,
+          message: `${each.message}; ${ofList(subject.manifestDigest)}`,
+        }
+      : each;
   const requirements = verdict.requirements.map((each) => ({
     ...each,
     signatures: each.signatures.map(told),

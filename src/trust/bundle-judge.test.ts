@@ -27,6 +27,7 @@ test('a key: signature and statement; what else is there must hold where it can 
   equal(verdict.code, 'accepted', verdict.message);
   equal(verdict.signer, `key:${verdict.key}`);
   equal(verdict.identity, undefined);
+  match(verdict.message, /in the log https:\/\/rekor\.example/);
   equal(code({ signer: key, logs: [] }, rule), 'accepted');
   equal(code({ signer: key, logs: [] }, { ...rule, log: 'required' }), 'signature.log-entry-missing');
   match(

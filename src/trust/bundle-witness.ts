@@ -1,4 +1,5 @@
 /** What logs and timestamp authorities say of a signature: whether it is logged, and the times that can be believed. */
+import { printable } from '../base/bytes.ts';
 import type { ErrorCode } from '../base/errors.ts';
 import type { Authority, TransparencyLog } from '../keys/trusted-root/trusted-root.ts';
 import { type LoggedSigner, verifyLogEntry } from '../witnesses/log-entry-verify.ts';
@@ -74,6 +75,7 @@ function judgeLog(
   if (demand === 'ignored' || (logs.length === 0 && demand === 'optional'))
     return noted('its log entry is not checked');
   const times: number[] = [];
+  const named: string[] = [];
   let isLogged = false;
   for (const entry of logEntries) {
     const result = verifyLogEntry(entry, { signer, signature, content }, logs);
@@ -90,8 +92,10 @@ function judgeLog(
       );
     }
     isLogged = true;
+    // a bare key of a log has no address
+    if (result.log.baseUrl !== '') named.push(`in the log ${printable(result.log.baseUrl, 200)}`);
   }
-  if (isLogged) return { ...nothing, times, isLogged };
+  if (isLogged) return { ...nothing, times, isLogged, notes: named };
   return fault('signature.log-entry-invalid', 'it is logged, but in no log that is trusted here');
 }
 
