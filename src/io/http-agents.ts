@@ -30,9 +30,13 @@ export function openAgents(tls: TlsOptions, env: Readonly<Record<string, string 
   const open = new Map<string, Agent>();
   const underWay = new Set<Watch>();
   let withSystem = false;
+  // of the origin asked last: each look into the environment is a call into the system's library
+  let last: { readonly origin: string; readonly proxy: string | undefined } | undefined;
   return {
     agentFor(url, withCertificate) {
-      const proxy = proxyFor(url, env);
+      const { origin } = url;
+      if (last?.origin !== origin) last = { origin, proxy: proxyFor(url, env) };
+      const { proxy } = last;
       const kind = `${url.protocol} ${withCertificate} ${withSystem} ${proxy ?? ''}`;
       const found = open.get(kind);
       if (found !== undefined) return found;
