@@ -25,7 +25,9 @@ export async function openImage(
     case 'oci':
       return (await import('./oci.ts')).openOciImage(name.path, name.name);
     case 'oci-archive':
+      return (await import('./oci-archive.ts')).openOciArchiveImage(name.path, name.name);
     case 'docker-archive':
+      return (await import('./docker-archive.ts')).openDockerArchiveImage(name.path, name.name);
     case 'containers-storage':
     case 'docker-daemon':
       throw unsupported(name);
@@ -42,7 +44,9 @@ export async function openSink(name: ImageName, { registries }: ImageContext): P
     case 'oci':
       return (await import('./oci.ts')).openOciSink(name.path, name.name);
     case 'oci-archive':
+      return (await import('./oci-archive.ts')).openOciArchiveSink(name.path, name.name);
     case 'docker-archive':
+      return (await import('./docker-archive-sink.ts')).openDockerArchiveSink(name.path, name.name);
     case 'containers-storage':
     case 'docker-daemon':
       throw unsupported(name);
