@@ -14,6 +14,7 @@ export { openImage, openSink } from './images/open.ts';
 export { type KeyFileContext, openSigstoreKeyFile } from './keys/open-key-file.ts';
 export { openSigner, type SignerContext } from './keys/open-signer.ts';
 export type { KeyKind, Signer } from './keys/signer.ts';
+export { type Copied, copy, type CopyRequest, type NotCopied } from './operations/copy.ts';
 export { type Inspection, inspect, type InspectRequest } from './operations/inspect.ts';
 export type { JudgedBy } from './operations/judge.ts';
 export {

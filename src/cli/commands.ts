@@ -55,6 +55,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/inspect.ts'),
   },
   {
+    name: 'copy',
+    summary: 'copy an image with all that belongs to it',
+    load: () => import('./commands/copy.ts'),
+  },
+  {
     name: 'push',
     summary: 'send an image from a folder to a registry',
     load: () => import('./commands/push.ts'),

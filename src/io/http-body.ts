@@ -27,6 +27,7 @@ export function openBody(
     url: call.url,
     bytes: () => readAll(source),
     stream: () => streamOf(source),
+    each: (consume) => eachOf(source, consume),
     discard: () => discard(source),
   };
 }
@@ -96,6 +97,37 @@ function streamOf(source: Source): ReadableStream<Uint8Array> {
       outgoing.destroy();
     },
   });
+}
+
+function eachOf(source: Source, consume: (chunk: Uint8Array) => Promise<void> | undefined): Promise<void> {
+  const { incoming, outgoing, watch } = source;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let waiting: Promise<void> = Promise.resolve();
+  const fail = (error: unknown): void => {
+    watch.end();
+    outgoing.destroy();
+    reject(error instanceof Error ? error : new Error('the consumer failed'));
+  };
+  receive(source, {
+    chunk: (chunk) => {
+      try {
+        const slow = consume(chunk);
+        if (slow === undefined) return;
+        incoming.pause();
+        watch.pause();
+        waiting = slow.then(() => {
+          watch.touch();
+          incoming.resume();
+        }, fail);
+      } catch (error) {
+        fail(error);
+      }
+    },
+    // the last chunk may still be on its way
+    end: () => void waiting.then(resolve),
+    error: reject,
+  });
+  return promise;
 }
 
 type Receiver = {

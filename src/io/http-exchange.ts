@@ -5,7 +5,7 @@ import { BullaError, type ErrorCode } from '../base/errors.ts';
 import { http, https } from '../base/node.ts';
 import type { Agents } from './http-agents.ts';
 import { openBody } from './http-body.ts';
-import type { HttpResponse } from './http.ts';
+import type { BodyWriter, HttpBody, HttpResponse } from './http.ts';
 import { displayUrl } from './http-url.ts';
 import { Watch } from './http-watch.ts';
 
@@ -13,7 +13,7 @@ export type Exchange = {
   readonly method: string;
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | ReadableStream<Uint8Array>;
+  readonly body?: HttpBody;
   /** On monotonicMs()'s clock. */
   readonly endsAt: number;
   readonly idleMs: number;
@@ -98,6 +98,10 @@ async function sendBody(outgoing: ClientRequest, call: Exchange, watch: Watch): 
     outgoing.end(body);
     return;
   }
+  if (typeof body === 'function') {
+    await writeBody(outgoing, body, watch);
+    return;
+  }
   const reader = body.getReader();
   try {
     for (;;) {
@@ -114,6 +118,28 @@ async function sendBody(outgoing: ClientRequest, call: Exchange, watch: Watch): 
     await reader.cancel().catch(() => undefined);
   }
 }
+
+/** Silence counts while the server takes its time, not while the writer does. */
+async function writeBody(outgoing: ClientRequest, body: BodyWriter, watch: Watch): Promise<void> {
+  watch.pause();
+  await body((chunk) => {
+    if (outgoing.destroyed) throw new GoneRequest();
+    if (outgoing.write(chunk)) return undefined;
+    watch.touch();
+    return drained(outgoing).then(() => {
+      watch.pause();
+      if (outgoing.destroyed) throw new GoneRequest();
+    });
+  }).catch((error: unknown) => {
+    // the request failed before: that is what counts
+    if (!(error instanceof GoneRequest)) throw error;
+  });
+  watch.touch();
+  if (!outgoing.destroyed) outgoing.end();
+}
+
+/** Tells a writer that there is nobody to write to any more; the request has its own error. */
+export class GoneRequest extends Error {}
 
 function drained(outgoing: ClientRequest): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -10,6 +10,7 @@ import { type Exchange, exchange, isUnknownIssuer } from './http-exchange.ts';
 import { displayUrl } from './http-url.ts';
 
 export type { TlsOptions } from './http-agents.ts';
+export { GoneRequest } from './http-exchange.ts';
 export { displayUrl, parseHttpUrl } from './http-url.ts';
 
 export type HttpOptions = {
@@ -24,6 +25,15 @@ export type HttpOptions = {
 
 export type HttpMethod = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 
+/**
+ * Writes a body as it comes to be: gives each chunk to `write`, and waits where that says to, as the server is the slower
+ * one. The chunks must not change afterwards. What it throws ends the request. Unlike a stream of the web it costs nothing.
+ */
+export type BodyWriter = (write: (chunk: Uint8Array) => Promise<void> | undefined) => Promise<void>;
+
+/** All that can be sent. */
+export type HttpBody = Uint8Array | ReadableStream<Uint8Array> | BodyWriter;
+
 export type HttpRequest = {
   /** Default: GET. */
   readonly method?: HttpMethod;
@@ -31,8 +41,8 @@ export type HttpRequest = {
   readonly url: URL;
   /** Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** A stream is sent chunked unless `headers` has its content-length. */
-  readonly body?: Uint8Array | ReadableStream<Uint8Array>;
+  /** What is no Uint8Array is sent chunked unless `headers` has its content-length. */
+  readonly body?: HttpBody;
   /** From the call to the last byte of the answer, redirects included. Default: 300,000. */
   readonly deadlineMs?: number;
   /** The longest silence while connecting, sending or receiving. Default: 30,000. */
@@ -46,7 +56,7 @@ export type HttpRequest = {
   readonly clientCertificate?: boolean;
 };
 
-/** An answer, whatever its status. One of bytes, stream and discard is to be called, once. */
+/** An answer, whatever its status. One of bytes, stream, each and discard is to be called, once. */
 export type HttpResponse = {
   readonly status: number;
   /** Names in lower case; repeated headers joined by a comma as RFC 9110 section 5.3 has it. */
@@ -57,6 +67,11 @@ export type HttpResponse = {
   bytes(): Promise<Uint8Array>;
   /** The body as it comes; fails as `bytes` does. Cancelling it closes the connection. */
   stream(): ReadableStream<Uint8Array>;
+  /**
+   * Gives each chunk to `consume` as it comes, and waits where that says to; resolves at the end of the body. It fails as
+   * `bytes` does, or with what `consume` throws, which closes the connection.
+   */
+  each(consume: (chunk: Uint8Array) => Promise<void> | undefined): Promise<void>;
   /** Lets the body go: a short rest is read so that the connection can be used again. */
   discard(): void;
 };

@@ -6,10 +6,9 @@ import type { TrustedRoot } from '../keys/trusted-root/trusted-root.ts';
 import { evaluate, evaluateKeys } from '../trust/evaluate.ts';
 import type { CertificateIdentity } from '../trust/identity-rule.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
-import { type Policy, parsePolicy } from '../trust/policy.ts';
 import type { ListHint } from '../stores/store.ts';
 import { signPredicateType } from '../trust/given-keys.ts';
-import { findPolicy, readPolicyText } from './policy-file.ts';
+import { loadPolicy } from './policy-file.ts';
 import type { SignaturesWanted } from './subject.ts';
 import type { World } from './world.ts';
 

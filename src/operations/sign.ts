@@ -4,6 +4,7 @@ import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { formatReference, type Reference } from '../base/reference.ts';
 import type { Signature } from '../formats/signature.ts';
+import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import type { Signer } from '../keys/signer.ts';
 import type { LocatedStores } from '../stores/locate.ts';
@@ -78,12 +79,36 @@ export async function sign(request: SignRequest, world: World): Promise<SignRece
     });
   const places = placesOf(plans, { image, stores }, world);
   const targets = targetsOf(manifest, request, world);
+  const signatures = await signTargets({ image, stores, places, targets, identities }, request, world);
+  return { image: formatImageName(request.image), digest: manifest.digest, signatures };
+}
+
+/** What is to be signed, by what, for whom, and where it is kept; each place is known to take its signature. */
+export type SigningJob = {
+  readonly image: Image;
+  readonly stores: LocatedStores;
+  readonly places: readonly Place[];
+  readonly targets: readonly Digest[];
+  readonly identities: readonly Reference[];
+};
+
+/**
+ * Makes every signature, then stores them.
+ * @throws BullaError `store.*`, `key.*`, `oidc.*`, `fulcio.*`, `log.*`, `timestamp.*`
+ */
+export async function signTargets(
+  { image, stores, places, targets, identities }: SigningJob,
+  request: SigningChoices,
+  world: World,
+): Promise<readonly MadeSignature[]> {
   const idOf = (digest: Digest): ImageId => world.imageId(image, digest);
   const tasks = await tasksOf(targets, identities, { places, stores, idOf }, world);
   const made = await makeAll(tasks, request, world);
-  const signatures = await storeAll(made, idOf, request);
-  return { image: formatImageName(request.image), digest: manifest.digest, signatures };
+  return storeAll(made, idOf, request);
 }
+
+/** What is made of a signature, and what becomes of it. */
+export type SigningChoices = Pick<SignRequest, 'annotations' | 'dryRun' | 'upload' | 'made'>;
 
 /** One signature to make. */
 type Task = Place & { readonly digest: Digest; readonly identity: Reference };
@@ -143,7 +168,11 @@ type Made = {
 /** So many at once: each waits for its log, which may be seconds. */
 const requestsAtOnce = 8;
 
-async function makeAll(tasks: readonly Task[], request: SignRequest, world: World): Promise<readonly Made[]> {
+async function makeAll(
+  tasks: readonly Task[],
+  request: SigningChoices,
+  world: World,
+): Promise<readonly Made[]> {
   // keys that ask nobody are done at once, or ask one person; one after another is as fast, and kind to agents
   const isAlone = tasks.every(
     ({ plan }) => plan.witnesses.logs.length + plan.witnesses.timestamps.length === 0,
@@ -155,7 +184,7 @@ async function makeAll(tasks: readonly Task[], request: SignRequest, world: Worl
   return made;
 }
 
-async function makeOne(task: Task, request: SignRequest, world: World): Promise<Made> {
+async function makeOne(task: Task, request: SigningChoices, world: World): Promise<Made> {
   const { digest, identity, format } = task;
   const plan = request.dryRun === true ? withoutWitnesses(task.plan) : task.plan;
   if (plan === undefined) return { task, signature: undefined };
@@ -178,7 +207,7 @@ function withoutWitnesses(plan: SigningPlan): SigningPlan | undefined {
 async function storeAll(
   made: readonly Made[],
   idOf: (digest: Digest) => ImageId,
-  request: SignRequest,
+  request: SigningChoices,
 ): Promise<readonly MadeSignature[]> {
   const isStored = request.dryRun !== true && request.upload !== false;
   const results = new Map<Made, AddResult>();

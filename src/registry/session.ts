@@ -1,6 +1,12 @@
 /** One registry host: its scheme, its ping, its challenge, and every request with the right credentials. */
 import { BullaError } from '../base/errors.ts';
-import { displayUrl, type HttpClient, type HttpMethod, type HttpResponse } from '../io/http.ts';
+import {
+  displayUrl,
+  type HttpBody,
+  type HttpClient,
+  type HttpMethod,
+  type HttpResponse,
+} from '../io/http.ts';
 import { answerError, isHtml, notARegistry } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Credentials } from './credentials.ts';
@@ -33,7 +39,7 @@ export type Call = {
   /** Token scopes: `repository:app:pull`. */
   readonly scopes: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | ReadableStream<Uint8Array>;
+  readonly body?: HttpBody;
   readonly maxBytes: number;
   readonly deadlineMs?: number;
   /** `none`: a redirect is an answer. Default: followed, for GET and HEAD. */
@@ -43,6 +49,8 @@ export type Call = {
 };
 
 export type Session = {
+  /** How often, and after how long, what failed is tried again: for those who repeat more than one request. */
+  readonly retry: RetryOptions;
   /** What the registry says of itself; asked once. @throws BullaError `registry.*`, `http.*` */
   ping(): Promise<Ping>;
   /** Sends a request with what the registry wants to see; any status but 401 is given back as it is. */
@@ -65,7 +73,7 @@ export function openSession(options: SessionOptions): Session {
     ping: once(() => ping(state)),
     challenges: [],
   };
-  return { ping: state.ping, send: (call) => send(state, call) };
+  return { retry: options.retry, ping: state.ping, send: (call) => send(state, call) };
 }
 
 /** Runs it once for all callers; a failure is not kept, so that a later caller may succeed. */
