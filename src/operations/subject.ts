@@ -6,7 +6,7 @@ import type { Reference } from '../base/reference.ts';
 import type { Image } from '../images/image.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import type { ListHint, SignatureStore } from '../stores/store.ts';
-import { dockerScopes, pathScopes, type ScopeSubject } from '../trust/scopes.ts';
+import { archiveScopes, dockerScopes, pathScopes, type ScopeSubject } from '../trust/scopes.ts';
 import type { Subject } from '../trust/verdict.ts';
 import type { World } from './world.ts';
 
@@ -54,12 +54,13 @@ export async function scopeSubjectOf(name: ImageName, as?: Reference): Promise<S
     case 'docker':
       return { transport: 'docker', ...dockerScopes(name.reference) };
     case 'dir':
-    case 'oci': {
+    case 'oci':
+    case 'oci-archive': {
       const { realpath } = await import('node:fs/promises');
       return { transport: name.transport, ...pathScopes(await realpath(name.path)) };
     }
-    case 'oci-archive':
     case 'docker-archive':
+      return { transport: name.transport, ...archiveScopes() };
     case 'containers-storage':
     case 'docker-daemon':
       throw new BullaError(
