@@ -3,7 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 
 import { BullaError } from '../base/errors.ts';
 import { type Exchange, failureOf } from './http-exchange.ts';
-import type { HttpResponse } from './http.ts';
+import type { ConsumeBody, HttpResponse } from './http.ts';
 import { displayUrl } from './http-url.ts';
 import type { Watch } from './http-watch.ts';
 
@@ -99,32 +99,44 @@ function streamOf(source: Source): ReadableStream<Uint8Array> {
   });
 }
 
-function eachOf(source: Source, consume: (chunk: Uint8Array) => Promise<void> | undefined): Promise<void> {
+/** What may be under way to a slow consumer before nothing more is read. */
+const mostUnconsumed = 524_288;
+
+function eachOf(source: Source, consume: ConsumeBody): Promise<void> {
   const { incoming, outgoing, watch } = source;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  let waiting: Promise<void> = Promise.resolve();
+  let [under, isOver] = [0, false];
   const fail = (error: unknown): void => {
     watch.end();
     outgoing.destroy();
     reject(error instanceof Error ? error : new Error('the consumer failed'));
+  };
+  const consumed = (bytes: number): void => {
+    const wasFull = under > mostUnconsumed;
+    under -= bytes;
+    if (isOver && under === 0) resolve();
+    if (isOver || !wasFull || under > mostUnconsumed) return;
+    watch.touch();
+    incoming.resume();
   };
   receive(source, {
     chunk: (chunk) => {
       try {
         const slow = consume(chunk);
         if (slow === undefined) return;
+        under += chunk.length;
+        slow.then(() => consumed(chunk.length), fail);
+        if (under <= mostUnconsumed) return;
         incoming.pause();
         watch.pause();
-        waiting = slow.then(() => {
-          watch.touch();
-          incoming.resume();
-        }, fail);
       } catch (error) {
         fail(error);
       }
     },
-    // the last chunk may still be on its way
-    end: () => void waiting.then(resolve),
+    end: () => {
+      isOver = true;
+      if (under === 0) resolve();
+    },
     error: reject,
   });
   return promise;

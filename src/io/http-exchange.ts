@@ -20,6 +20,8 @@ export type Exchange = {
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
   readonly withCertificate: boolean;
+  /** A socket of its own is worth it. */
+  readonly direct: boolean;
 };
 
 /** All of a response's header lines together. */
@@ -121,16 +123,27 @@ async function sendBody(outgoing: ClientRequest, call: Exchange, watch: Watch): 
 
 /** Silence counts while the server takes its time, not while the writer does. */
 async function writeBody(outgoing: ClientRequest, body: BodyWriter, watch: Watch): Promise<void> {
+  // of those under way; a request that never got a connection calls none of them back
+  const unsent = new Set<(why: GoneRequest) => void>();
+  outgoing.on('close', () => {
+    for (const reject of unsent) reject(new GoneRequest());
+  });
   watch.pause();
-  await body((chunk) => {
+  const write = (chunk: Uint8Array): Promise<void> => {
     if (outgoing.destroyed) throw new GoneRequest();
-    if (outgoing.write(chunk)) return undefined;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    unsent.add(reject);
     watch.touch();
-    return drained(outgoing).then(() => {
-      watch.pause();
-      if (outgoing.destroyed) throw new GoneRequest();
+    outgoing.write(chunk, (error) => {
+      unsent.delete(reject);
+      if (unsent.size === 0) watch.pause();
+      else watch.touch();
+      if (error === null || error === undefined) resolve();
+      else reject(new GoneRequest());
     });
-  }).catch((error: unknown) => {
+    return promise;
+  };
+  await body(write).catch((error: unknown) => {
     // the request failed before: that is what counts
     if (!(error instanceof GoneRequest)) throw error;
   });

@@ -26,10 +26,15 @@ export type HttpOptions = {
 export type HttpMethod = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 
 /**
- * Writes a body as it comes to be: gives each chunk to `write`, and waits where that says to, as the server is the slower
- * one. The chunks must not change afterwards. What it throws ends the request. Unlike a stream of the web it costs nothing.
+ * Writes a body as it comes to be: gives each chunk to `write`, and may write over it once that is done with it. What it throws ends the request. Unlike a stream of the web it costs nothing.
  */
-export type BodyWriter = (write: (chunk: Uint8Array) => Promise<void> | undefined) => Promise<void>;
+export type BodyWriter = (write: ConsumeBody) => Promise<void>;
+
+/**
+ * Takes a chunk, which is its own until the promise settles and no longer: its bytes are then written over. Undefined: it is
+ * done with it. Further chunks may come meanwhile, in order, until too much waits.
+ */
+export type ConsumeBody = (chunk: Uint8Array) => Promise<void> | undefined;
 
 /** All that can be sent. */
 export type HttpBody = Uint8Array | ReadableStream<Uint8Array> | BodyWriter;
@@ -52,6 +57,8 @@ export type HttpRequest = {
   readonly signal?: AbortSignal;
   /** `follow`: up to ten, for GET and HEAD only. Default: `none`, a redirect is an answer like any other. */
   readonly redirects?: 'none' | 'follow';
+  /** The body is large, and read by `each`: where that is possible a socket of its own brings it, with less effort. */
+  readonly direct?: boolean;
   /** False keeps the client certificate from this server (a token realm elsewhere). Default: true. */
   readonly clientCertificate?: boolean;
 };
@@ -68,10 +75,9 @@ export type HttpResponse = {
   /** The body as it comes; fails as `bytes` does. Cancelling it closes the connection. */
   stream(): ReadableStream<Uint8Array>;
   /**
-   * Gives each chunk to `consume` as it comes, and waits where that says to; resolves at the end of the body. It fails as
-   * `bytes` does, or with what `consume` throws, which closes the connection.
+   * Gives each chunk to `consume` as it comes; resolves when all are consumed. It fails as `bytes` does, or with what `consume` throws, which closes the connection.
    */
-  each(consume: (chunk: Uint8Array) => Promise<void> | undefined): Promise<void>;
+  each(consume: ConsumeBody): Promise<void>;
   /** Lets the body go: a short rest is read so that the connection can be used again. */
   discard(): void;
 };
@@ -118,6 +124,7 @@ async function requestFollowing(
     maxBytes: request.maxBytes,
     ...(request.signal !== undefined && { signal: request.signal }),
     withCertificate: request.clientCertificate ?? true,
+    direct: request.direct ?? false,
   };
   for (let hop = 0; ; hop += 1) {
     refuseUserInfo(call.url);
@@ -136,6 +143,11 @@ async function requestFollowing(
  * certificates: reading those costs a cold process 100 ms, so it is done only then.
  */
 async function exchangeOnce(agents: Agents, call: Exchange): Promise<HttpResponse> {
+  if (call.direct) {
+    const { exchangeDirectly } = await import('./http-direct.ts');
+    const answer = await exchangeDirectly(agents, call);
+    if (answer !== undefined) return answer;
+  }
   try {
     return await exchange(agents, call);
   } catch (error) {

@@ -153,7 +153,8 @@ export function streamOf(feed: BlobFeed): ReadableStream<Uint8Array> {
       start(controller) {
         const fed = feed((chunk) => {
           if (isCancelled) throw new BullaError('io.failed', 'nobody reads on');
-          controller.enqueue(chunk);
+          // the feed uses its bytes again
+          controller.enqueue(Uint8Array.from(chunk));
           return (controller.desiredSize ?? 0) > 0 ? undefined : wanted();
         });
         fed.then(

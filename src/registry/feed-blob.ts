@@ -6,19 +6,22 @@ import { algorithmOf, hexOf } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { crypto } from '../base/node.ts';
-import type { HttpResponse } from '../io/http.ts';
+import type { ConsumeBody, HttpResponse } from '../io/http.ts';
 import { answerError } from './answer.ts';
 import { type Client, pullScope } from './client.ts';
 import { backoff } from './retry.ts';
 
-/** Takes a chunk; a promise says that the next one is to wait. The chunk does not change afterwards. */
-export type Consume = (chunk: Uint8Array) => Promise<void> | undefined;
+/** Takes a chunk, which is its own until the promise settles: then its bytes are written over. Undefined: it is done with it. */
+export type Consume = ConsumeBody;
 
 /** Gives all bytes of something to a consumer, once. */
 export type BlobFeed = (consume: Consume) => Promise<void>;
 
 /** A connection that breaks this often in one blob is no connection. */
 const mostResumes = 100;
+
+/** Below this a kept connection is there sooner than a new one. */
+const worthASocket = 1_048_576;
 
 type Reading = {
   readonly descriptor: Descriptor;
@@ -105,6 +108,7 @@ async function ask(client: Client, path: string, { descriptor, at }: Reading): P
     // an error's body is to be readable too, and one byte too many to be seen
     maxBytes: Math.max(descriptor.size + 1_048_576, limits.errorBodyBytes),
     deadlineMs: client.blobDeadlineMs,
+    direct: descriptor.size - at > worthASocket,
   });
   if (response.status === 200) return response;
   if (response.status === 206 && at > 0) {

@@ -44,6 +44,8 @@ export type Call = {
   readonly deadlineMs?: number;
   /** `none`: a redirect is an answer. Default: followed, for GET and HEAD. */
   readonly redirects?: 'none' | 'follow';
+  /** The body is large, and read by `each`. */
+  readonly direct?: boolean;
   /** True: a rate limit (429) is an answer, which nobody waits for. */
   readonly unlessLimited?: boolean;
 };
@@ -207,6 +209,7 @@ function sendOnce(
     deadlineMs: call.deadlineMs ?? options.deadlineMs,
     idleMs: options.idleMs,
     redirects: call.redirects ?? 'follow',
+    ...(call.direct === true && { direct: true }),
     ...(options.retry.signal !== undefined && { signal: options.retry.signal }),
   });
 }
