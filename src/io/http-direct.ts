@@ -62,75 +62,90 @@ type Connection = {
 /** What takes the bytes that come; undefined while nobody does, and nothing is read. */
 type Taker = (chunk: Buffer) => Promise<void> | undefined;
 
+/** Who hears of the bytes, and of the end of them. */
+type Listener = { take: Taker; fail: (error: unknown) => void };
+
 function openConnection(call: Exchange, underWay: Set<Watch>): Connection {
-  const { url } = call;
   const pool = openPool(() => socket.resume());
-  let take: Taker | undefined;
-  let fail: (error: BullaError) => void = () => undefined;
-  const socket: Socket = process.getBuiltinModule('node:net').connect({
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port === '' ? '80' : url.port),
-    noDelay: true,
-    onread: {
-      buffer: () => pool.next(),
-      callback: (count, buffer) => {
-        watch.touch();
-        return pool.lend(buffer, take?.(Buffer.from(buffer.buffer, buffer.byteOffset, count)));
-      },
-    },
+  const listener: Listener = { take: () => undefined, fail: ignore };
+  const socket = openSocket(call.url, pool, (chunk) => {
+    watch.touch();
+    return listener.take(chunk);
   });
   const watch = new Watch(call, underWay, (error) => socket.destroy(error));
   watch.touch();
-  socket.on('error', (cause) => fail(watch.failure ?? failureOf(cause, url)));
+  socket.on('error', (cause) => listener.fail(watch.failure ?? failureOf(cause, call.url)));
   socket.on('close', () => {
     watch.end();
-    fail(failureOf(new Error('closed'), url));
+    listener.fail(failureOf(new Error('closed'), call.url));
   });
   socket.write(requestOf(call));
   const close = (): void => {
     watch.end();
     socket.destroy();
   };
-  const waitFor = async <T>(
-    start: (resolve: (value: T) => void, reject: (error: unknown) => void) => Taker,
-  ): Promise<T> => {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    fail = reject;
-    take = start(resolve, reject);
-    return promise;
-  };
-  let rest = Buffer.alloc(0);
-  const head = waitFor<Buffer>((resolve, reject) => {
-    let seen = Buffer.alloc(0);
-    return (chunk) => {
-      seen = Buffer.concat([seen, chunk]);
-      const end = seen.indexOf('\r\n\r\n');
-      if (end < 0 && seen.length <= headBytes) return undefined;
-      if (end < 0)
-        reject(new BullaError('http.failed', `${displayUrl(url)}: the response headers are too large`));
-      rest = seen.subarray(end + 4);
-      socket.pause();
-      watch.pause();
-      resolve(seen.subarray(0, Math.max(end, 0)));
-      // until the body is wanted, nothing more is read
-      return new Promise<void>(() => undefined);
-    };
+  const { head, rest } = takeHead(listener, call.url, () => {
+    watch.pause();
+    socket.pause();
   });
   head.catch(close);
   return {
     head,
     close,
-    read: (length, consume) => {
+    read: async (length, consume) => {
       pool.reset();
-      return waitFor<void>((resolve, reject) =>
-        taking({ rest, length, consume, resolve, reject }, () => socket.resume()),
-      ).finally(close);
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      listener.fail = reject;
+      listener.take = taking({ length, consume, resolve, reject });
+      void listener.take(rest());
+      socket.resume();
+      return promise.finally(close);
     },
   };
 }
 
+function ignore(): void {
+  // nobody waits for anything
+}
+
+function openSocket(url: URL, pool: Pool, take: Taker): Socket {
+  return process.getBuiltinModule('node:net').connect({
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port === '' ? '80' : url.port),
+    noDelay: true,
+    onread: {
+      buffer: () => pool.next(),
+      callback: (count, buffer) =>
+        pool.lend(buffer, take(Buffer.from(buffer.buffer, buffer.byteOffset, count))),
+    },
+  });
+}
+
+/** The bytes up to the empty line, and then those behind it that have come along until they are asked for. */
+function takeHead(
+  listener: Listener,
+  url: URL,
+  found: () => void,
+): { readonly head: Promise<Buffer>; readonly rest: () => Buffer } {
+  const { promise: head, resolve, reject } = Promise.withResolvers<Buffer>();
+  let seen: Buffer = Buffer.alloc(0);
+  let end = -1;
+  listener.fail = reject;
+  listener.take = (chunk) => {
+    seen = Buffer.concat([seen, chunk]);
+    if (end < 0) end = seen.indexOf('\r\n\r\n');
+    if (end >= 0) {
+      found();
+      resolve(seen.subarray(0, end));
+    } else if (seen.length > headBytes) {
+      reject(new BullaError('http.failed', `${displayUrl(url)}: the response headers are too large`));
+    }
+    return undefined;
+  };
+  return { head, rest: () => seen.subarray(end + 4) };
+}
+
 type Taking = {
-  readonly rest: Buffer;
   readonly length: number;
   readonly consume: ConsumeBody;
   readonly resolve: () => void;
@@ -138,13 +153,13 @@ type Taking = {
 };
 
 /** Counts what comes and ends with the last byte's consumption. */
-function taking({ rest, length, consume, resolve, reject }: Taking, resume: () => void): Taker {
+function taking({ length, consume, resolve, reject }: Taking): Taker {
   let left = length;
   let under = 0;
   const settle = (): void => {
     if (left === 0 && under === 0) resolve();
   };
-  const take: Taker = (whole) => {
+  return (whole) => {
     const chunk = whole.subarray(0, left);
     left -= chunk.length;
     try {
@@ -163,10 +178,6 @@ function taking({ rest, length, consume, resolve, reject }: Taking, resume: () =
       return undefined;
     }
   };
-  if (rest.length > 0) void take(rest);
-  else settle();
-  queueMicrotask(resume);
-  return take;
 }
 
 type Pool = {

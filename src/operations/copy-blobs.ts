@@ -32,6 +32,8 @@ export type BlobTold = {
 export type BlobMover = {
   /** All of them are at the destination afterwards. A few at a time; after the first failure nothing new is begun. */
   move(blobs: readonly Descriptor[]): Promise<void>;
+  /** These are known to be there. */
+  skip(blobs: readonly Descriptor[]): void;
   readonly report: (item: CopiedItem) => void;
 };
 
@@ -52,6 +54,13 @@ export function openBlobMover(source: Image, sink: ImageSink, told: BlobTold = {
   };
   return {
     report,
+    skip: (blobs) => {
+      for (const { digest, size } of blobs) {
+        moved.set(digest, Promise.resolve());
+        count(size, size);
+        report({ kind: 'blob', digest, size, sent: false });
+      }
+    },
     move: async (blobs) => {
       const fresh = blobs.filter(({ digest }) => !moved.has(digest));
       count(

@@ -1,5 +1,6 @@
 /** Where a copy goes: the sink, the stores beside it, and the names that it gets last of all. */
-import { BullaError } from '../base/errors.ts';
+import type { Digest } from '../base/digest.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import type { Manifest } from '../base/manifest.ts';
 import type { Reference } from '../base/reference.ts';
@@ -16,6 +17,10 @@ export type Destination = AsyncDisposable & {
   readonly sink: ImageSink;
   /** Undefined where it is no registry. */
   readonly registry: DockerSink['registry'] | undefined;
+  /**
+   * What the name meant when the copy began: asked for while the source is read. Undefined: nothing, or it could not be told.
+   */
+  readonly meant: Promise<Digest | undefined>;
   /** The place as an image, for its stores. */
   readonly image: Image;
   /** @throws BullaError `registries-d.*`, `store.*`, `registry.*` */
@@ -32,9 +37,20 @@ export async function openDestination(name: ImageName, world: World): Promise<De
     sink,
     image,
     registry: isDocker(sink) ? sink.registry : undefined,
+    meant: isDocker(sink) ? meaningOf(sink) : Promise.resolve(undefined),
     stores: () => (located ??= world.stores(image)),
     [Symbol.asyncDispose]: () => sink[Symbol.asyncDispose](),
   };
+}
+
+/** Why it cannot be told shows where something is written. */
+async function meaningOf({ registry, source: { reference } }: DockerSink): Promise<Digest | undefined> {
+  try {
+    return (await registry.headManifest(reference.path, wantedOf(reference)))?.digest;
+  } catch (error) {
+    if (isBullaError(error)) return undefined;
+    throw error;
+  }
 }
 
 function isDocker(sink: ImageSink): sink is DockerSink {
@@ -73,20 +89,24 @@ function imageOf(sink: ImageSink): Image {
  */
 export async function deliver(
   { source, top, parts }: { readonly source: Image; readonly top: Manifest; readonly parts: Parts },
-  { sink, registry, name }: Destination,
+  destination: Destination,
   told: Parameters<typeof openBlobMover>[2] & { readonly byDigest: boolean },
 ): Promise<BlobMover> {
+  const { sink, registry } = destination;
   const mover = openBlobMover(source, sink, told);
-  const isThere =
-    registry !== undefined &&
-    parts.images.length === 0 &&
-    parts.blobs.length > 0 &&
-    (await registry.headManifest(pathOf(name), top.digest)) !== undefined;
+  // a registry takes a manifest only with all that it names
+  const isThere = parts.images.length === 0 && (await hasManifest(top, destination));
   if (!isThere) await moveParts(mover, sink, parts);
-  else for (const { digest, size } of parts.blobs) told.onItem?.({ kind: 'blob', digest, size, sent: false });
+  else mover.skip(parts.blobs);
   if (registry === undefined) await putManifest(mover, sink, top, false);
   else if (told.byDigest && !isThere) await putManifest(mover, sink, top, true);
   return mover;
+}
+
+async function hasManifest({ digest }: Manifest, { registry, name, meant }: Destination): Promise<boolean> {
+  if (registry === undefined) return false;
+  if ((await meant) === digest) return true;
+  return (await registry.headManifest(pathOf(name), digest)) !== undefined;
 }
 
 function pathOf(name: ImageName): string {
@@ -100,14 +120,16 @@ function pathOf(name: ImageName): string {
  */
 export async function nameCopy(
   top: Manifest,
-  { sink, registry, name }: Destination,
+  { sink, registry, name, meant }: Destination,
   { mover, tags }: { readonly mover: BlobMover; readonly tags: readonly string[] },
 ): Promise<void> {
   if (registry === undefined || name.transport !== 'docker') return;
   const { path } = name.reference;
   for (const tag of tags) await registry.putManifest(path, tag, top);
-  await putManifest(mover, sink, top, false);
-  for (const each of [...tags, wantedOf(name.reference)]) {
+  // a second copy of the same writes nothing
+  const isNamed = (await meant) === top.digest;
+  if (!isNamed) await putManifest(mover, sink, top, false);
+  for (const each of isNamed ? tags : [...tags, wantedOf(name.reference)]) {
     const found = await registry.headManifest(path, each);
     const digest =
       found === undefined ? undefined : (found.digest ?? (await registry.manifest(path, each)).digest);

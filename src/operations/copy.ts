@@ -82,12 +82,18 @@ export async function copy(
 ): Promise<Copied | NotCopied> {
   const { from, to } = worlds;
   await using source = held(await openImage(request.source, from, { stores: true }));
-  const chosen = await chooseParts(source, request);
+  // read while the judge reads; what comes of it counts once the source is accepted
+  const [chosen, opened] = await Promise.all([
+    chooseParts(source, request),
+    openDestination(request.destination, to),
+  ]);
+  await using destination = opened;
+  const finding = findCarried(source, digestsOf(chosen.top, chosen.parts), carryOptions(request), from);
+  finding.catch(() => undefined);
   const verdict = await judgeChosen(source, chosen, request, from);
   if (!verdict.accepted) return { copied: false, verdict };
 
-  await using destination = await openDestination(request.destination, to);
-  const found = await findCarried(source, digestsOf(chosen.top, chosen.parts), carryOptions(request), from);
+  const found = await finding;
   const carried = request.removeListSignatures === true ? withoutThoseOf(chosen.top.digest, found) : found;
   const changed = await changeManifests({ source, chosen, carried, request });
   checkDestination(changed.top, request.destination);
