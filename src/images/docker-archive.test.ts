@@ -5,48 +5,18 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 
+import { dockerLayer as layerType, dockerSample } from '../../test/support/docker-sample.ts';
 import { type ForgedEntry, forgeTar } from '../../test/support/tar-forge.ts';
 import { utf8 } from '../base/bytes.ts';
-import { mediaTypes } from '../base/descriptor.ts';
 import { digestOf } from '../base/digest.ts';
 import { isBullaError } from '../base/errors.ts';
-import { takeManifest } from '../base/manifest.ts';
 import { openDockerArchiveImage } from './docker-archive.ts';
 import { openDockerArchiveSink } from './docker-archive-sink.ts';
-import { bytesOf, descriptorOf, putSample, type SampleImage, testImageContract } from './image-contract.ts';
+import { bytesOf, descriptorOf, putSample, testImageContract } from './image-contract.ts';
 
 function temporaryFolder(): { path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), 'bulla-docker-archive-'));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
-
-const layerType = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
-
-/** As an archive keeps it: Docker's schema 2, the layer not compressed. */
-function dockerSample(text: string, pack: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes): SampleImage {
-  const layer = new Uint8Array(700_000).fill(text.length);
-  const config = utf8(
-    JSON.stringify({ os: 'linux', text, rootfs: { type: 'layers', diff_ids: [digestOf(layer)] } }),
-  );
-  const order = (bytes: Uint8Array, mediaType: string) => ({
-    mediaType,
-    size: bytes.length,
-    digest: digestOf(bytes),
-  });
-  const packed = pack(layer);
-  const value = {
-    schemaVersion: 2,
-    mediaType: mediaTypes.dockerManifest,
-    config: order(config, 'application/vnd.docker.container.image.v1+json'),
-    layers: [order(packed, layerType)],
-  };
-  return {
-    blobs: [
-      [value.config, config],
-      [order(packed, layerType), packed],
-    ],
-    manifest: takeManifest(utf8(JSON.stringify(value))),
-  };
 }
 
 for (const name of ['registry.example.com/ns/app:1', undefined]) {
