@@ -66,7 +66,12 @@ type Taker = (chunk: Buffer) => Promise<void> | undefined;
 type Listener = { take: Taker; fail: (error: unknown) => void };
 
 function openConnection(call: Exchange, underWay: Set<Watch>): Connection {
-  const pool = openPool(() => socket.resume());
+  // the silence of one that is not listened to says nothing
+  const pool = openPool((isFull) => {
+    if (isFull) watch.pause();
+    else watch.touch();
+    if (!isFull) socket.resume();
+  });
   const listener: Listener = { take: () => undefined, fail: ignore };
   const socket = openSocket(call.url, pool, (chunk) => {
     watch.touch();
@@ -89,19 +94,25 @@ function openConnection(call: Exchange, underWay: Set<Watch>): Connection {
     socket.pause();
   });
   head.catch(close);
-  return {
-    head,
-    close,
-    read: async (length, consume) => {
-      pool.reset();
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
-      listener.fail = reject;
-      listener.take = taking({ length, consume, resolve, reject });
-      void listener.take(rest());
-      socket.resume();
-      return promise.finally(close);
-    },
+  const read: Connection['read'] = (length, consume) => {
+    pool.reset();
+    const done = takeBody(listener, rest(), length, consume);
+    socket.resume();
+    return done.finally(close);
   };
+  return { head, close, read };
+}
+
+function takeBody(listener: Listener, rest: Buffer, length: number, consume: ConsumeBody): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const whole = (): void => {
+    listener.fail = ignore;
+  };
+  const take = taking({ length, consume, resolve, reject, whole });
+  listener.fail = reject;
+  listener.take = take;
+  void take(rest);
+  return promise;
 }
 
 function ignore(): void {
@@ -150,10 +161,12 @@ type Taking = {
   readonly consume: ConsumeBody;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
+  /** Called with the last byte, which may be on its way to the consumer: the connection has done its part. */
+  readonly whole: () => void;
 };
 
 /** Counts what comes and ends with the last byte's consumption. */
-function taking({ length, consume, resolve, reject }: Taking): Taker {
+function taking({ length, consume, resolve, reject, whole: isWhole }: Taking): Taker {
   let left = length;
   let under = 0;
   const settle = (): void => {
@@ -162,6 +175,7 @@ function taking({ length, consume, resolve, reject }: Taking): Taker {
   return (whole) => {
     const chunk = whole.subarray(0, left);
     left -= chunk.length;
+    if (left === 0) isWhole();
     try {
       const slow = chunk.length === 0 ? undefined : consume(chunk);
       if (slow === undefined) {
@@ -189,7 +203,8 @@ type Pool = {
   reset(): void;
 };
 
-function openPool(resume: () => void): Pool {
+/** @param tell hears when there is no buffer left, and when there is one again */
+function openPool(tell: (isFull: boolean) => void): Pool {
   let lent = new Set<ArrayBufferLike>();
   const all: Buffer[] = [];
   const next = (): Buffer => {
@@ -209,11 +224,13 @@ function openPool(resume: () => void): Pool {
         () => {
           const wasFull = lending.size >= buffers - 1;
           lending.delete(buffer.buffer);
-          if (wasFull) resume();
+          if (wasFull) tell(false);
         },
         () => undefined,
       );
-      return lending.size < buffers - 1;
+      const isFull = lending.size >= buffers - 1;
+      if (isFull) tell(true);
+      return !isFull;
     },
     reset: () => {
       lent = new Set();

@@ -150,12 +150,13 @@ const held = 8;
 
 /** A feed as a stream of the web, for what wants one. */
 export function streamOf(feed: BlobFeed): ReadableStream<Uint8Array> {
-  let go: (() => void) | undefined;
+  // one for all chunks that wait: the feed may give several
+  let waiting: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   let isCancelled = false;
-  const wanted = (): Promise<void> => new Promise((resolve) => (go = resolve));
+  const wanted = (): Promise<void> => (waiting ??= Promise.withResolvers<void>()).promise;
   const wake = (): void => {
-    go?.();
-    go = undefined;
+    waiting?.resolve();
+    waiting = undefined;
   };
   return new ReadableStream<Uint8Array>(
     {

@@ -54,6 +54,8 @@ export async function feedBlob(
       break;
     } catch (error) {
       if (reading.refused !== undefined) throw reading.refused.error;
+      // the connection had nothing more to bring
+      if (reading.at === descriptor.size && isBroken(error)) break;
       fruitless = reading.at > from ? 0 : fruitless + 1;
       const isOver = fruitless > retry.times || resumed >= mostResumes || retry.times === 0;
       if (isOver || retry.signal?.aborted === true || !isBroken(error)) throw error;

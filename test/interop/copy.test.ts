@@ -1,14 +1,20 @@
 /** Copies between real registries, both ways with skopeo, cosign 2 and 3, crane and oras. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { type RealRegistry, registryUser, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
 import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, type PeerName } from '../support/peers.ts';
 import { useLookaside } from '../support/simple-signing.ts';
+
+const launcher = fileURLToPath(new URL('../../bin/bulla.js', import.meta.url));
 
 type Stage = {
   readonly bench: Bench;
@@ -414,7 +420,6 @@ test(
       const folder = readdirSync(join(bench.path('sig'), 'signed')).find((name) =>
         name.endsWith(victim?.digest.slice(7) ?? ''),
       );
-      const { rmSync } = await import('node:fs');
       rmSync(join(bench.path('sig'), 'signed', folder ?? ''), { recursive: true });
       const refused = await bulla(bench, [
         'copy',
@@ -428,5 +433,48 @@ test(
       assert.equal(refused.exitCode, 1, refused.stderr);
       assert.match(refused.stdout, /refused linux\/amd64/);
       assert.doesNotMatch(dev.log(), /(?:PUT|POST) \/v2\/never\//);
+    }),
+);
+
+/** Layers of random bytes, pushed by oras: nothing of it compresses or is anywhere already. */
+async function pushLarge(bench: Bench, registry: RealRegistry, name: string, bytes: number): Promise<void> {
+  writeFileSync(bench.path('large.bin'), randomBytes(bytes));
+  await bench.ok('oras', [
+    'push',
+    '--plain-http',
+    `${registry.host}/${name}`,
+    'large.bin:application/vnd.oci.image.layer.v1.tar',
+  ]);
+}
+
+test(
+  'killed in the middle, a copy is completed by the next one, to a registry and to a folder',
+  needs('oras', 'docker-registry', 'openssl', 'skopeo', 'gpg'),
+  () =>
+    onStage(async ({ bench, dev }) => {
+      await pushLarge(bench, dev, 'large:1', 60_000_000);
+      const from = `docker://${dev.host}/large:1`;
+      const flags = ['copy', '--insecure-policy', '--tls-verify=false', from];
+      const folder = bench.path('half');
+      for (const to of [`docker://${dev.host}/elsewhere:1`, `dir:${folder}`]) {
+        const running = spawn(process.execPath, [launcher, ...flags, to], {
+          env: bench.env,
+          stdio: 'ignore',
+        });
+        const closed = once(running, 'close');
+        // at any moment: before, while and after the blob is on its way
+        setTimeout(() => running.kill('SIGKILL'), 450);
+        await closed;
+        const again = await bench.bulla([...flags, to]);
+        assert.equal(again.exitCode, 0, again.stderr);
+        const whole = await bench.bulla([
+          'copy',
+          '--insecure-policy',
+          '--tls-verify=false',
+          to,
+          `dir:${bench.path(`check-${to.length}`)}`,
+        ]);
+        assert.equal(whole.exitCode, 0, whole.stderr);
+      }
     }),
 );
