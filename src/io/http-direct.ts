@@ -41,7 +41,7 @@ export async function exchangeDirectly(agents: Agents, call: Exchange): Promise<
     each,
     bytes: async () => {
       const chunks: Uint8Array[] = [];
-      await each((chunk) => void chunks.push(Uint8Array.from(chunk)));
+      await each((chunk) => void chunks.push(new Uint8Array(chunk)));
       return new Uint8Array(Buffer.concat(chunks));
     },
     stream: () => {

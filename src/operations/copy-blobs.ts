@@ -146,7 +146,7 @@ function counted(feed: BlobFeed, count: Count): BlobFeed {
 }
 
 /** Chunks held between the two sides. */
-const held = 8;
+const held = 2;
 
 /** A feed as a stream of the web, for what wants one. */
 export function streamOf(feed: BlobFeed): ReadableStream<Uint8Array> {
@@ -164,7 +164,7 @@ export function streamOf(feed: BlobFeed): ReadableStream<Uint8Array> {
         const fed = feed((chunk) => {
           if (isCancelled) throw new BullaError('io.failed', 'nobody reads on');
           // the feed uses its bytes again
-          controller.enqueue(Uint8Array.from(chunk));
+          controller.enqueue(new Uint8Array(chunk));
           return (controller.desiredSize ?? 0) > 0 ? undefined : wanted();
         });
         fed.then(

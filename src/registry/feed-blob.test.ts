@@ -36,7 +36,7 @@ function code(expected: ErrorCode): (error: unknown) => boolean {
 async function read(registry: Registry): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   await registry.feedBlob('app', descriptor, (chunk) => {
-    chunks.push(Uint8Array.from(chunk));
+    chunks.push(new Uint8Array(chunk));
     // every other chunk is taken slowly
     return chunks.length % 2 === 0 ? new Promise((resolve) => setImmediate(resolve)) : undefined;
   });
