@@ -61,8 +61,13 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'push',
-    summary: 'send an image from a folder to a registry',
+    summary: 'send an image from a folder, archive or engine to a registry',
     load: () => import('./commands/push.ts'),
+  },
+  {
+    name: 'pull',
+    summary: 'fetch an image that the policy accepts into podman',
+    load: () => import('./commands/pull.ts'),
   },
   {
     name: 'trust',

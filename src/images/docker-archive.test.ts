@@ -159,3 +159,19 @@ test('an archive that contradicts itself is refused', async () => {
       what,
     );
 });
+
+test('a compressed layer that stands for a thousand is unpacked once', async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, 'a.tar');
+  const packed = gzipSync(Buffer.alloc(67_108_864));
+  const ids = Array.from({ length: 1000 }, (_, n) => digestOf(utf8(`${n}`)));
+  const bomb = {
+    name: 'c.json',
+    content: JSON.stringify({ rootfs: { diff_ids: ids } }),
+  };
+  const layers = ids.map(() => 'l/layer.tar');
+  writeFileSync(path, forgeTar(list({ ...item, Layers: layers }), bomb, { ...layerFile, content: packed }));
+  // 64 GB otherwise: past the limit, minutes later
+  await using image = await openDockerArchiveImage(path);
+  equal((await image.manifest()).mediaType, 'application/vnd.docker.distribution.manifest.v2+json');
+});

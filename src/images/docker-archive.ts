@@ -131,10 +131,10 @@ async function assemble(archive: TarArchive, item: Item): Promise<Assembled> {
   const configDescriptor = { mediaType: dockerConfigType, size: config.length, digest: digestOf(config) };
   const blobs = new Map<Digest, () => ByteSource>([[configDescriptor.digest, () => archive.source(file)]]);
   const layers: Descriptor[] = [];
-  const sizes = new Map<Digest, number>();
+  // several layers may be one file, which is unpacked once
+  const sizes: Sizes = { byOffset: new Map(), together: 0 };
   for (const [index, digest] of diffIds.entries()) {
-    const layer = await layerOf(archive, fileOf(archive, item.layers[index] ?? ''), sizes.get(digest));
-    sizes.set(digest, layer.size);
+    const layer = await layerOf(archive, fileOf(archive, item.layers[index] ?? ''), sizes);
     layers.push({ mediaType: dockerLayerType, size: layer.size, digest });
     blobs.set(digest, layer.open);
   }
@@ -186,8 +186,28 @@ function fileOf(archive: TarArchive, name: string): TarFile {
 
 type Layer = { readonly size: number; readonly open: () => ByteSource };
 
+/** What the compressed layers of an archive unpack to. */
+type Sizes = { readonly byOffset: Map<number, number>; together: number };
+
+async function unpackedSize(
+  { path }: TarArchive,
+  content: AsyncIterable<Uint8Array>,
+  sizes: Sizes,
+): Promise<number> {
+  let size = 0;
+  for await (const { length } of content) {
+    size += length;
+    sizes.together += length;
+    if (sizes.together > limits.unpackedBytes) {
+      const what = `the layers in ${printable(path)} unpack to more than ${limits.unpackedBytes} bytes`;
+      throw new BullaError('image.too-large', what);
+    }
+  }
+  return size;
+}
+
 /** Layers may be compressed inside; what is served never is. Its size takes a look at all of it. */
-async function layerOf(archive: TarArchive, file: TarFile, known: number | undefined): Promise<Layer> {
+async function layerOf(archive: TarArchive, file: TarFile, sizes: Sizes): Promise<Layer> {
   const start = await archive.read(
     { offset: file.offset, size: Math.min(file.size, magicBytes) },
     magicBytes,
@@ -196,8 +216,8 @@ async function layerOf(archive: TarArchive, file: TarFile, known: number | undef
   if (compression === undefined) return { size: file.size, open: () => archive.source(file) };
   const open = (): AsyncGenerator<Uint8Array> =>
     unpacked(piecesOf(archive.source(file)), compression, file.size, archive.path);
-  let size = known ?? 0;
-  if (known === undefined) for await (const chunk of open()) size += chunk.length;
+  const size = sizes.byOffset.get(file.offset) ?? (await unpackedSize(archive, open(), sizes));
+  sizes.byOffset.set(file.offset, size);
   return { size, open: () => sourceOf(open()) };
 }
 

@@ -18,6 +18,7 @@ import { openOciImage } from '../../src/images/oci.ts';
 import { openStorageImage, openStorageSink } from '../../src/images/podman.ts';
 import { copyImage } from '../../src/operations/copy-image.ts';
 import { scopeSubjectOf } from '../../src/operations/subject.ts';
+import { startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
 import { type Bench, findPeer, needs, openBench, peersAreRequired } from '../support/peers.ts';
 
@@ -177,3 +178,55 @@ test('a policy’s scopes are those of the store', options, async () => {
     ],
   });
 });
+
+test(
+  'bulla pull: the policy first; what it refuses podman never sees',
+  { ...needs('podman', 'gpg', 'docker-registry'), timeout: 120_000 },
+  async () => {
+    await using bench = await openBench();
+    const registry = await startRegistry(bench);
+    const reference = `${registry.host}/ns/app:1`;
+    const { digest } = await writeOciImage(bench.path('layout'));
+    const plain = ['--tls-verify=false'];
+    const pushed = await bench.bulla([
+      'push',
+      ...plain,
+      `oci:${bench.path('layout')}`,
+      `docker://${reference}`,
+    ]);
+    assert.equal(pushed.exitCode, 0, pushed.stderr);
+    const fingerprint = await bench.newGpgKey('signer@example.com', { type: 'ed25519' });
+    const key = bench.path('key.asc');
+    writeFileSync(key, await bench.ok('gpg', ['--armor', '--export', fingerprint]));
+    writeFileSync(
+      join(bench.config, 'registries.d', 'default.yaml'),
+      `default-docker: { lookaside: "file://${bench.path('sigs')}" }\n`,
+    );
+    const rules = { default: [{ type: 'signedBy', keyType: 'GPGKeys', keyPath: key }] };
+    writeFileSync(bench.path('policy.json'), JSON.stringify(rules));
+    const pull = (): ReturnType<Bench['bulla']> =>
+      bench.bulla(['pull', ...plain, '--policy', bench.path('policy.json'), `docker://${reference}`]);
+    const images = async (): Promise<string> => bench.ok('podman', ['images', '--quiet']);
+
+    const refused = await pull();
+    assert.equal(refused.exitCode, 1, refused.stdout + refused.stderr);
+    assert.match(refused.stdout, /trust\.no-signature/);
+    assert.equal(await images(), '');
+
+    const signed = await bench.bulla(['sign', ...plain, '--sign-by', fingerprint, `docker://${reference}`]);
+    assert.equal(signed.exitCode, 0, signed.stderr);
+    const pulled = await pull();
+    assert.equal(pulled.exitCode, 0, pulled.stdout + pulled.stderr);
+    assert.match(pulled.stdout, new RegExp(digest));
+    const stored = await bench.ok('podman', ['image', 'inspect', '--format', '{{.Digest}}', reference]);
+    assert.equal(stored.trim(), digest);
+    // and back, as it is in podman
+    const back = await bench.bulla([
+      'push',
+      ...plain,
+      `containers-storage:${reference}`,
+      `docker://${registry.host}/ns/back:1`,
+    ]);
+    assert.equal(back.exitCode, 0, back.stderr);
+  },
+);
