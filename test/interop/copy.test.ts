@@ -1,9 +1,9 @@
 /** Copies between real registries, both ways with skopeo, cosign 2 and 3, crane and oras. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -476,5 +476,66 @@ test(
         ]);
         assert.equal(whole.exitCode, 0, whole.stderr);
       }
+    }),
+);
+
+const mayMount = process.getuid?.() === 0;
+
+test(
+  'a full disk is said to be full, and what is there of the image is taken for none',
+  mayMount
+    ? needs('oras', 'docker-registry', 'openssl', 'skopeo', 'gpg')
+    : { skip: 'only root can mount a file system for the test' },
+  () =>
+    onStage(async ({ bench, dev }) => {
+      await pushLarge(bench, dev, 'large:1', 8_000_000);
+      const disk = bench.path('disk');
+      mkdirSync(disk);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', disk]);
+      try {
+        for (const to of [`dir:${disk}/dir`, `oci:${disk}/oci:v1`]) {
+          const flags = ['--insecure-policy', '--tls-verify=false'];
+          const full = await bench.bulla(['copy', ...flags, `docker://${dev.host}/large:1`, to]);
+          assert.equal(full.exitCode, 3);
+          assert.match(full.stderr, /\[io\.no-space\]/);
+          const none = await bench.bulla(['copy', ...flags, to, `dir:${bench.path('never')}`]);
+          assert.equal(none.exitCode, 3, none.stderr);
+          assert.match(none.stderr, /\[image\.not-found\]/);
+          rmSync(join(disk, to.startsWith('dir') ? 'dir' : 'oci'), { recursive: true });
+        }
+      } finally {
+        execFileSync('umount', [disk]);
+      }
+    }),
+);
+
+test(
+  'what crane and oras push and read: the same digests on both sides',
+  needs('oras', 'crane', 'docker-registry', 'openssl', 'skopeo'),
+  () =>
+    onStage(async ({ bench, dev, prod, flags, digest }) => {
+      await bench.ok('crane', ['copy', `${dev.host}/dev/app:1`, `${dev.host}/by/crane:1`]);
+      const by = `docker://${dev.host}/by/crane:1`;
+      const copied = await bench.bulla([
+        'copy',
+        '--insecure-policy',
+        ...flags,
+        by,
+        `docker://${prod.host}/prod/app:1`,
+      ]);
+      assert.equal(copied.exitCode, 0, copied.stderr);
+      // within one registry blobs are mounted, and no byte of a layer moves
+      const mounted = await bench.bulla([
+        'copy',
+        '--insecure-policy',
+        '--tls-verify=false',
+        by,
+        `docker://${dev.host}/mounted:1`,
+      ]);
+      assert.match(mounted.stderr, /, mounted/);
+      await bench.ok('crane', ['validate', '--remote', `${dev.host}/mounted:1`]);
+      const login = ['--username', registryUser.name, '--password', registryUser.password, '--insecure'];
+      const fetched = await bench.ok('oras', ['resolve', ...login, `${prod.host}/prod/app:1`]);
+      assert.equal(fetched.trim(), digest);
     }),
 );
