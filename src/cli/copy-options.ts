@@ -78,7 +78,7 @@ export function withCopyOptions(command: Command): Command {
     .option('-f, --format <format>', 'the manifests’ format: oci or v2s2 (default: as it is)')
     .option('--additional-tag <tag>', 'one more tag for the destination; repeatable', collect)
     .option('--digestfile <file>', 'write the digest of the copy’s manifest to this file')
-    .addOption(new Option('--image-parallel-copies <n>', 'accepted for skopeo’s sake').hideHelp())
+    .option('--image-parallel-copies <n>', 'blobs under way at the same time, at most 20 (default: 6)')
     .option('--json', 'print the receipt, or the verdict that refused, as JSON');
   for (const [flags] of unsupported) command.addOption(new Option(flags, 'not supported').hideHelp());
   for (const flag of alwaysSo) command.addOption(new Option(flag, 'always so').hideHelp());

@@ -26,6 +26,8 @@ export type BlobTold = {
   readonly onItem?: (item: CopiedItem) => void;
   /** Told of bytes as they pass; what is there already counts as passed. */
   readonly onProgress?: (progress: CopyProgress) => void;
+  /** Blobs under way at the same time, at most 20. Default: 6, as the peers have it. */
+  readonly parallelBlobs?: number;
 };
 
 /** Moves blobs between one source and one destination, and remembers which it has moved. */
@@ -37,8 +39,9 @@ export type BlobMover = {
   readonly report: (item: CopiedItem) => void;
 };
 
-/** Blobs under way at the same time; the peers have the same figure. */
 const blobsAtOnce = 6;
+/** Each takes memory, and registries limit what one client may do. */
+const mostBlobsAtOnce = 20;
 
 /**
  * @throws BullaError (from `move`) `blob.digest-mismatch`, `image.not-found`, `registry.*`, `http.*`, `io.*`
@@ -67,7 +70,7 @@ export function openBlobMover(source: Image, sink: ImageSink, told: BlobTold = {
         0,
         fresh.reduce((sum, { size }) => sum + size, 0),
       );
-      await inParallel(blobs, blobsAtOnce, moveOnce);
+      await inParallel(blobs, Math.min(told.parallelBlobs ?? blobsAtOnce, mostBlobsAtOnce), moveOnce);
     },
   };
 }

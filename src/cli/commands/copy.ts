@@ -20,6 +20,7 @@ import {
   withTwinOptions,
 } from '../copy-options.ts';
 import {
+  countOption,
   flagOption,
   listOption,
   type Parsed,
@@ -127,6 +128,7 @@ function requestOf(
     throw new BullaError('usage.invalid', '--policy and --insecure-policy exclude each other');
   if (insecure) terminal.warn('--insecure-policy accepts anything');
   const platform = platformOption(parsed);
+  const parallelBlobs = countOption(parsed, 'imageParallelCopies', '--image-parallel-copies', 1);
   return {
     source,
     destination,
@@ -142,6 +144,7 @@ function requestOf(
     additionalTags: additionalTags(listOption(parsed, 'additionalTag'), destination),
     identities: listOption(parsed, 'signIdentity').map(identityOption),
     ...(platform !== undefined && { platform }),
+    ...(parallelBlobs !== undefined && { parallelBlobs }),
   };
 }
 
