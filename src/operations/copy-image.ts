@@ -9,7 +9,7 @@ import type { Image, ImageSink } from '../images/image.ts';
 import { type BlobMover, type BlobTold, openBlobMover } from './copy-blobs.ts';
 import { inParallel } from './in-parallel.ts';
 
-export type { CopiedItem, CopyProgress } from './copy-blobs.ts';
+export type { CopiedItem } from './copy-blobs.ts';
 
 export type CopyOptions = BlobTold & {
   /** Of an index: the platform's instance alone (default), or everything. */
