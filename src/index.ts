@@ -31,6 +31,7 @@ export {
   revokeKey,
 } from './operations/keys.ts';
 export { currentLogin, login, type LoginRequest, logout } from './operations/login.ts';
+export { pull, type Pulled, type PullRequest } from './operations/pull.ts';
 export { push, type PushRequest } from './operations/push.ts';
 export { sign, type SignedInstances, type SignReceipt, type SignRequest } from './operations/sign.ts';
 export { standaloneSign, standaloneVerify } from './operations/standalone.ts';

@@ -191,3 +191,12 @@ test('whatever stands in the index stays there', async () => {
     ok(entries.some((each) => each.digest.endsWith('000')));
   });
 });
+
+test('a layout that is yet to be made holds no signatures, and takes none', async () => {
+  for (const store of [openOciStore('/nowhere/layout'), openOciArchiveStore('/nowhere/a.tar')]) {
+    deepEqual(await listAll(store, image), []);
+    await rejects(store.add(image, simpleSignature('x')), (error: unknown) =>
+      isBullaError(error, 'image.not-found'),
+    );
+  }
+});

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 
 import type { Descriptor } from '../base/descriptor.ts';
 import { type Digest, digestOf } from '../base/digest.ts';
-import { BullaError } from '../base/errors.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Signature } from '../formats/signature.ts';
 import { blobName, layoutInArchive, type LayoutFiles, layoutInFolder } from '../images/layout-files.ts';
@@ -57,11 +57,21 @@ function storeAt(place: Place): SignatureStore {
   return {
     description: place.where,
     async *list({ digest }) {
-      await using files = await place.open();
-      yield* listLayout(files, place.where, digest);
+      await using files = await openIfThere(place);
+      if (files !== undefined) yield* listLayout(files, place.where, digest);
     },
     add: ({ digest }, signature) => oneAtATime(place.where, () => add(place, digest, signature)),
   };
+}
+
+/** An archive that is yet to be written holds no signatures, as a folder that is yet to be made. */
+async function openIfThere(place: Place): Promise<LayoutFiles | undefined> {
+  try {
+    return await place.open();
+  } catch (error) {
+    if (isBullaError(error, 'image.not-found')) return undefined;
+    throw error;
+  }
 }
 
 /** Another program may write index.json at the same time; a signature that it put away is added again. */
