@@ -27,6 +27,7 @@ export {
 export { parseTrustedRoots } from './keys/trusted-root/parse.ts';
 export type { TrustedRoot } from './keys/trusted-root/trusted-root.ts';
 export { attest, type AttestReceipt, type AttestRequest } from './operations/attest.ts';
+export { type Copied, copy, type CopyRequest, type NotCopied } from './operations/copy.ts';
 export { type Inspection, inspect, type InspectRequest } from './operations/inspect.ts';
 export type { JudgedBy } from './operations/judge.ts';
 export {
@@ -43,6 +44,7 @@ export {
   revokeKey,
 } from './operations/keys.ts';
 export { currentLogin, login, type LoginRequest, logout } from './operations/login.ts';
+export { pull, type Pulled, type PullRequest } from './operations/pull.ts';
 export { push, type PushRequest } from './operations/push.ts';
 export { publicTrustedRoots } from './operations/public-root.ts';
 export { sign, type SignedInstances, type SignReceipt, type SignRequest } from './operations/sign.ts';

@@ -50,6 +50,16 @@ export const limits = {
   configFileBytes: 4_194_304,
   /** A file that is signed or verified: it is held at once. */
   signedFileBytes: 1_073_741_824,
+  /** Entries of an image archive; an image of 127 layers has 400. */
+  archiveEntries: 65_536,
+  /** What a compressed archive, or a compressed layer in a docker-archive, may unpack to whatever its size. */
+  unpackedFreely: 268_435_456,
+  /** Beyond that it may grow so many times: layers of text shrink to a tenth. */
+  unpackedRatio: 200,
+  /** Nothing is unpacked beyond this. */
+  unpackedBytes: 34_359_738_368,
+  /** An engine that answers nothing for so long, in milliseconds, is stuck: saving a large image takes minutes. */
+  engineMs: 1_800_000,
   /** Nesting of JSON that Bulla parses strictly. */
   jsonDepth: 64,
 } as const;

@@ -55,9 +55,19 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/inspect.ts'),
   },
   {
+    name: 'copy',
+    summary: 'copy an image with all that belongs to it',
+    load: () => import('./commands/copy.ts'),
+  },
+  {
     name: 'push',
-    summary: 'send an image from a folder to a registry',
+    summary: 'send an image from a folder, archive or engine to a registry',
     load: () => import('./commands/push.ts'),
+  },
+  {
+    name: 'pull',
+    summary: 'fetch an image that the policy accepts into podman',
+    load: () => import('./commands/pull.ts'),
   },
   {
     name: 'trust',

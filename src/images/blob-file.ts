@@ -6,9 +6,37 @@ import type { Descriptor } from '../base/descriptor.ts';
 import { algorithmOf } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { crypto } from '../base/node.ts';
-import { fileError, openTemporary } from '../io/files.ts';
+import { fileError } from '../io/files.ts';
+import { openTemporary } from '../io/temporary-file.ts';
 
 const chunkBytes = 262_144;
+
+/** Bytes one piece after another. */
+export type ByteSource = {
+  /** The next bytes; none at the end. */
+  read(): Promise<Uint8Array>;
+  close(): Promise<void>;
+};
+
+/** The pieces of a source, to iterate over. */
+export async function* piecesOf(source: ByteSource): AsyncGenerator<Uint8Array> {
+  try {
+    for (let chunk = await source.read(); chunk.length > 0; chunk = await source.read()) yield chunk;
+  } finally {
+    await source.close();
+  }
+}
+
+/** The other way round. */
+export function sourceOf(pieces: AsyncGenerator<Uint8Array>): ByteSource {
+  return {
+    read: async () => {
+      const next = await pieces.next();
+      return next.done === true ? new Uint8Array() : next.value;
+    },
+    close: async () => void (await pieces.return(undefined)),
+  };
+}
 
 /**
  * Reads a blob as a stream.
@@ -20,24 +48,42 @@ export async function readBlobFile(
   descriptor: Descriptor,
 ): Promise<ReadableStream<Uint8Array>> {
   const file = await openBlob(path, descriptor);
+  const source = {
+    read: async () => {
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafeSlow(chunkBytes));
+      return new Uint8Array(buffer.buffer, 0, bytesRead);
+    },
+    close: () => file.close(),
+  };
+  return checkedStream(source, descriptor, path);
+}
+
+/**
+ * A blob's bytes, wherever they come from. The stream fails with `blob.digest-mismatch` as `readBlobFile` says.
+ * @param path for messages
+ */
+export function checkedStream(
+  source: ByteSource,
+  descriptor: Descriptor,
+  path: string,
+): ReadableStream<Uint8Array> {
   const check = openCheck(descriptor);
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
-          const { bytesRead, buffer } = await file.read(Buffer.allocUnsafeSlow(chunkBytes));
-          const chunk = new Uint8Array(buffer.buffer, 0, bytesRead);
-          if (bytesRead > 0) check.add(chunk);
+          const chunk = await source.read();
+          if (chunk.length > 0) check.add(chunk);
           else check.end();
-          if (bytesRead > 0) return controller.enqueue(chunk);
-          await file.close();
+          if (chunk.length > 0) return controller.enqueue(chunk);
+          await source.close();
           return controller.close();
         } catch (error) {
-          await file.close();
+          await source.close();
           throw fileError(error, path, 'read');
         }
       },
-      cancel: () => file.close(),
+      cancel: () => source.close(),
     },
     { highWaterMark: 0 },
   );

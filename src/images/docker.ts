@@ -5,8 +5,10 @@ import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
 import type { Manifest } from '../base/manifest.ts';
 import { formatReference, type Reference } from '../base/reference.ts';
+import type { BlobFeed, Consume } from '../registry/feed-blob.ts';
 import type { Registries } from '../registry/registries.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { Sent } from '../registry/send-blob.ts';
 import type { Source } from '../registry/sources.ts';
 import type { Image, ImageSink } from './image.ts';
 
@@ -21,6 +23,8 @@ export type DockerImage = Image & {
   readonly registry: Registry;
   /** The registry's ping is under way, or answered: its stores may wait for it. */
   readonly isAsked: boolean;
+  /** A blob's bytes as they come, checked as they pass, and from where a connection broke. @throws as `Registry.feedBlob` */
+  readonly feed: (descriptor: Descriptor, consume: Consume) => Promise<void>;
 };
 
 export type OpenOptions = {
@@ -32,7 +36,12 @@ export type OpenOptions = {
   readonly through?: (registry: Registry, reference: Reference) => Registry;
 };
 
-export type DockerSink = ImageSink & { readonly source: Source; readonly registry: Registry };
+export type DockerSink = ImageSink & {
+  readonly source: Source;
+  readonly registry: Registry;
+  /** Stores a blob, mounted where `from` is a repository of the same registry that has it. @throws as `Registry.sendBlob` */
+  readonly send: (descriptor: Descriptor, feed: BlobFeed, from?: string) => Promise<Sent>;
+};
 
 /**
  * Opens an image by its reference (a tag, a digest or both). Mirrors are tried in their order; the
@@ -100,6 +109,7 @@ function imageAt(
     manifest: async (digest?: Digest) =>
       digest === undefined || digest === top.digest ? top : registry.manifest(path, digest),
     blob: (descriptor: Descriptor) => registry.blob(path, descriptor),
+    feed: (descriptor, consume) => registry.feedBlob(path, descriptor, consume),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
@@ -117,6 +127,8 @@ export async function openDockerSink(reference: Reference, registries: DockerCon
     source,
     registry,
     hasBlob: (descriptor) => registry.hasBlob(path, descriptor.digest),
+    send: (descriptor, feed, from) =>
+      registry.sendBlob(path, descriptor, feed, from === undefined || from === path ? {} : { from }),
     async putBlob(descriptor, content) {
       if (await registry.hasBlob(path, descriptor.digest)) {
         await content.cancel();

@@ -68,7 +68,22 @@ export async function putSample(sink: ImageSink, { blobs, manifest }: SampleImag
 
 type Contract = (rule: string, check: (place: ContractPlace) => Promise<void>) => void;
 
-export function testImageContract(what: string, open: () => Promise<ContractPlace>): void {
+/** Where a transport can do less than others. */
+export type ContractTraits = {
+  /** What it can keep byte for byte. Default: `sampleImage`. */
+  readonly sample?: (text: string) => SampleImage;
+  /** `refused`: what is there is never replaced. Default: `replaced`. */
+  readonly again?: 'replaced' | 'refused';
+  /** False: it refuses lists. Default: true. */
+  readonly indexes?: boolean;
+};
+
+export function testImageContract(
+  what: string,
+  open: () => Promise<ContractPlace>,
+  traits: ContractTraits = {},
+): void {
+  const sample = traits.sample ?? sampleImage;
   const contract: Contract = (rule, check) => {
     test(`${what}: ${rule}`, async () => {
       const place = await open();
@@ -79,12 +94,14 @@ export function testImageContract(what: string, open: () => Promise<ContractPlac
       }
     });
   };
-  contractOfContent(contract);
+  contractOfContent(contract, sample);
+  contractOfRewriting(contract, sample, traits.again ?? 'replaced');
   contractOfBadBlobs(contract);
-  contractOfIndexes(contract);
+  if (traits.indexes === false) contractOfNoIndexes(contract, sample);
+  else contractOfIndexes(contract);
 }
 
-function contractOfContent(contract: Contract): void {
+function contractOfContent(contract: Contract, sampleImage: (text: string) => SampleImage): void {
   contract('what was written is read back, byte for byte', async (place) => {
     const sample = sampleImage('first');
     await using sink = await place.sink();
@@ -106,16 +123,6 @@ function contractOfContent(contract: Contract): void {
     equal(await sink.hasBlob(blob[0]), true);
   });
 
-  contract('writing again replaces what the name means', async (place) => {
-    const second = sampleImage('another');
-    for (const each of [sampleImage('first'), second]) {
-      await using sink = await place.sink();
-      await putSample(sink, each);
-    }
-    await using image = await place.image();
-    equal((await image.manifest()).digest, second.manifest.digest);
-  });
-
   contract('what is not there is not found', async (place) => {
     await rejects(place.image(), isNotFound);
     await using sink = await place.sink();
@@ -124,6 +131,43 @@ function contractOfContent(contract: Contract): void {
     const missing = descriptorOf(utf8('missing'), mediaTypes.ociLayer);
     await rejects(image.manifest(missing.digest), isNotFound);
     await rejects(async () => bytesOf(await image.blob(missing)), isNotFound);
+  });
+}
+
+async function write(place: ContractPlace, sample: SampleImage): Promise<void> {
+  await using sink = await place.sink();
+  await putSample(sink, sample);
+}
+
+function contractOfRewriting(
+  contract: Contract,
+  sampleImage: (text: string) => SampleImage,
+  again: 'replaced' | 'refused',
+): void {
+  const second = sampleImage('another');
+  contract(`written again, what the name means is ${again}`, async (place) => {
+    await write(place, sampleImage('first'));
+    if (again === 'replaced') await write(place, second);
+    else await rejects(write(place, second), (error: unknown) => isBullaError(error, 'image.occupied'));
+    await using image = await place.image();
+    const { manifest } = again === 'replaced' ? second : sampleImage('first');
+    equal((await image.manifest()).digest, manifest.digest);
+  });
+}
+
+function isUnsupported(error: unknown): boolean {
+  return isBullaError(error, 'image.unsupported');
+}
+
+function contractOfNoIndexes(contract: Contract, sampleImage: (text: string) => SampleImage): void {
+  contract('a list and its instances are refused', async (place) => {
+    const { manifest } = sampleImage('one');
+    const manifests = [descriptorOf(manifest.bytes, manifest.mediaType)];
+    const value = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests };
+    await using sink = await place.sink();
+    await rejects(sink.putManifest(manifest, { instance: true }), isUnsupported);
+    await rejects(sink.putManifest(takeManifest(utf8(JSON.stringify(value)))), isUnsupported);
+    await rejects(place.image(), isNotFound);
   });
 }
 

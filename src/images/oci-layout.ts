@@ -3,41 +3,85 @@ import { join } from 'node:path';
 
 import { printable, utf8 } from '../base/bytes.ts';
 import { type Descriptor, isIndexType, mediaTypes } from '../base/descriptor.ts';
-import { algorithmOf, type Digest, hexOf } from '../base/digest.ts';
-import { BullaError } from '../base/errors.ts';
+import type { Digest } from '../base/digest.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { parseManifest, takeManifest } from '../base/manifest.ts';
+import { type Manifest, parseManifest, takeManifest } from '../base/manifest.ts';
 import { readFileIfThere, replaceFile } from '../io/files.ts';
+import { checkedManifest, tooLarge } from './dir.ts';
+import { blobName, type LayoutFiles } from './layout-files.ts';
 
 const refName = 'org.opencontainers.image.ref.name';
 const layoutVersion = '1.0.0';
 
-export function blobPath(folder: string, digest: Digest): string {
-  return join(folder, 'blobs', algorithmOf(digest), hexOf(digest));
-}
-
 /**
- * Checks that a folder is an image layout of version 1.0.0; false where there is none.
+ * Checks that there is an image layout of version 1.0.0; false where there is none.
  * @throws BullaError `image.unsupported`, `image.malformed`
  */
-export async function isLayout(folder: string): Promise<boolean> {
-  const bytes = await readFileIfThere(join(folder, 'oci-layout'), limits.manifestBytes);
+export async function isLayout(files: LayoutFiles): Promise<boolean> {
+  const bytes = await files.read('oci-layout', limits.manifestBytes);
   if (bytes === undefined) return false;
-  const version = objectOf(bytes, folder, 'oci-layout')['imageLayoutVersion'];
+  const version = objectOf(bytes, files.path, 'oci-layout')['imageLayoutVersion'];
   if (version === layoutVersion) return true;
   throw new BullaError(
     'image.unsupported',
-    `${printable(folder)} is an image layout of another version than 1.0.0`,
+    `${printable(files.path)} is an image layout of another version than 1.0.0`,
   );
 }
 
 /** The images that index.json lists; undefined where the file is missing. */
-export async function readLayoutIndex(folder: string): Promise<readonly Descriptor[] | undefined> {
-  const bytes = await readFileIfThere(join(folder, 'index.json'), limits.manifestBytes);
+export async function readLayoutIndex(files: LayoutFiles): Promise<readonly Descriptor[] | undefined> {
+  const bytes = await files.read('index.json', limits.manifestBytes);
   if (bytes === undefined) return undefined;
   const parsed = parseManifest(takeManifest(bytes, mediaTypes.ociIndex));
   if (parsed.kind === 'index') return parsed.manifests;
-  throw new BullaError('image.malformed', `${printable(folder)}: index.json is no image index`);
+  throw new BullaError('image.malformed', `${printable(files.path)}: index.json is no image index`);
+}
+
+/** Manifest bytes of a layout, checked. @throws BullaError `image.not-found`, `manifest.*` */
+export async function readLayoutManifest(
+  files: LayoutFiles,
+  digest: Digest,
+  descriptor?: Descriptor,
+): Promise<Manifest> {
+  const bytes = await files.read(blobName(digest), limits.manifestBytes).catch(tooLarge);
+  if (bytes === undefined) {
+    throw new BullaError('image.not-found', `${printable(files.path)} holds no manifest ${digest}`);
+  }
+  if (descriptor !== undefined && descriptor.size !== bytes.length) {
+    throw new BullaError(
+      'manifest.digest-mismatch',
+      `the manifest ${digest} has ${bytes.length} bytes, not the ${descriptor.size} that index.json says`,
+    );
+  }
+  return checkedManifest(bytes, digest, descriptor?.mediaType);
+}
+
+/**
+ * The images of a layout, without what refers to them: signatures stand in index.json too, where
+ * other tools look for them, and are no images.
+ */
+export async function withoutReferrers(
+  files: LayoutFiles,
+  listed: readonly Descriptor[],
+): Promise<readonly Descriptor[]> {
+  if (listed.length < 2) return listed;
+  const kept: Descriptor[] = [];
+  for (const each of listed) if (!(await isReferrer(files, each))) kept.push(each);
+  return kept;
+}
+
+/** What has a name was named by somebody who meant it. */
+async function isReferrer(files: LayoutFiles, descriptor: Descriptor): Promise<boolean> {
+  if (descriptor.annotations?.[refName] !== undefined) return false;
+  try {
+    const parsed = parseManifest(await readLayoutManifest(files, descriptor.digest));
+    return parsed.kind !== 'schema1' && parsed.subject !== undefined;
+  } catch (error) {
+    // what cannot be read counts, so that nothing is taken for the only image by mistake
+    if (isBullaError(error)) return false;
+    throw error;
+  }
 }
 
 /**
@@ -76,6 +120,9 @@ function namesHint(images: readonly Descriptor[]): { hint?: string } {
   return names.length === 0 ? {} : { hint: `its images are named ${printable(names.join(', '), 500)}` };
 }
 
+/** What index.json says of a manifest; annotations are Bulla's to make. */
+export type ListedDescriptor = Omit<Descriptor, 'annotations' | 'platform'>;
+
 /**
  * Lists a manifest in index.json under a name, or without one. An image that had the name keeps its
  * entry and loses the name, as containers/image does; everything else in the file stays as it is.
@@ -83,11 +130,21 @@ function namesHint(images: readonly Descriptor[]): { hint?: string } {
  */
 export async function nameInLayout(
   folder: string,
-  descriptor: Pick<Descriptor, 'mediaType' | 'digest' | 'size'>,
+  descriptor: ListedDescriptor,
   name: string | undefined,
 ): Promise<void> {
   const path = join(folder, 'index.json');
   const bytes = await readFileIfThere(path, limits.manifestBytes);
+  await replaceFile(path, listedIn(bytes, folder, descriptor, name));
+}
+
+/** The bytes of index.json with one more entry, as `nameInLayout` has it. */
+export function listedIn(
+  bytes: Uint8Array | undefined,
+  folder: string,
+  descriptor: ListedDescriptor,
+  name: string | undefined,
+): Uint8Array {
   const index: Record<string, unknown> =
     bytes === undefined
       ? { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [] }
@@ -99,7 +156,7 @@ export async function nameInLayout(
   const unnamed = entries.findIndex((each) => isUnnamed(each, descriptor.digest));
   const entry = { ...descriptor, ...(name !== undefined && { annotations: { [refName]: name } }) };
   index['manifests'] = unnamed < 0 ? [...entries, entry] : entries.with(unnamed, entry);
-  await replaceFile(path, utf8(JSON.stringify(index)));
+  return utf8(JSON.stringify(index));
 }
 
 function withoutName(entry: unknown, name: string): unknown {
@@ -115,9 +172,12 @@ function isUnnamed(entry: unknown, digest: Digest): boolean {
   return !isObject(entry['annotations']) || Object.keys(entry['annotations']).length === 0;
 }
 
+/** The `oci-layout` file. */
+export const layoutVersionBytes: Uint8Array = utf8(JSON.stringify({ imageLayoutVersion: layoutVersion }));
+
 /** Makes the `oci-layout` file of a new layout. */
 export async function writeLayoutVersion(folder: string): Promise<void> {
-  await replaceFile(join(folder, 'oci-layout'), utf8(JSON.stringify({ imageLayoutVersion: layoutVersion })));
+  await replaceFile(join(folder, 'oci-layout'), layoutVersionBytes);
 }
 
 type Untrusted = Readonly<Record<string, unknown>>;

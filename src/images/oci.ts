@@ -2,21 +2,21 @@
 import { dirname, join } from 'node:path';
 
 import { printable } from '../base/bytes.ts';
-import type { Descriptor } from '../base/descriptor.ts';
 import type { Digest } from '../base/digest.ts';
 import { BullaError } from '../base/errors.ts';
-import { limits } from '../base/limits.ts';
+import type { ImageName } from '../base/image-name.ts';
 import type { Manifest } from '../base/manifest.ts';
-import { exists, makeFolder, readFileIfThere, replaceFile } from '../io/files.ts';
-import { isBlobFile, readBlobFile, writeBlobFile } from './blob-file.ts';
-import { checkedManifest, tooLarge } from './dir.ts';
+import { exists, makeFolder, replaceFile } from '../io/files.ts';
+import { isBlobFile, writeBlobFile } from './blob-file.ts';
 import type { Image, ImageSink } from './image.ts';
+import { blobName, layoutInFolder, type LayoutFiles } from './layout-files.ts';
 import {
-  blobPath,
   findInLayout,
   isLayout,
   nameInLayout,
   readLayoutIndex,
+  readLayoutManifest,
+  withoutReferrers,
   writeLayoutVersion,
 } from './oci-layout.ts';
 
@@ -25,37 +25,35 @@ import {
  * @throws BullaError `image.not-found`, `image.ambiguous`, `image.unsupported`, `image.malformed`, `manifest.*`, `io.*`
  */
 export async function openOciImage(path: string, name?: string): Promise<Image> {
-  const images = (await isLayout(path)) ? await readLayoutIndex(path) : undefined;
-  if (images === undefined) {
-    throw new BullaError('image.not-found', `${printable(path)} is no OCI image layout`);
+  return openLayoutImage(layoutInFolder(path), {
+    transport: 'oci',
+    path,
+    ...(name !== undefined && { name }),
+  });
+}
+
+/** The same, in a folder or an archive; disposing the image disposes the files. */
+export async function openLayoutImage(files: LayoutFiles, name: LayoutName): Promise<Image> {
+  const listed = (await isLayout(files)) ? await readLayoutIndex(files) : undefined;
+  if (listed === undefined) {
+    throw new BullaError('image.not-found', `${printable(files.path)} is no OCI image layout`);
   }
-  const descriptor = findInLayout(images, name, path);
+  const images = name.name === undefined ? await withoutReferrers(files, listed) : listed;
+  const descriptor = findInLayout(images, name.name, files.path);
   let top: Promise<Manifest> | undefined;
   return {
-    name: { transport: 'oci', path, ...(name !== undefined && { name }) },
+    name,
     physical: undefined,
     manifest: (digest) =>
       digest === undefined || digest === descriptor.digest
-        ? (top ??= readManifest(path, descriptor.digest, descriptor))
-        : readManifest(path, digest),
-    blob: (each) => readBlobFile(blobPath(path, each.digest), each),
-    [Symbol.asyncDispose]: async () => undefined,
+        ? (top ??= readLayoutManifest(files, descriptor.digest, descriptor))
+        : readLayoutManifest(files, digest),
+    blob: (each) => files.blob(each),
+    [Symbol.asyncDispose]: () => files[Symbol.asyncDispose](),
   };
 }
 
-async function readManifest(path: string, digest: Digest, descriptor?: Descriptor): Promise<Manifest> {
-  const bytes = await readFileIfThere(blobPath(path, digest), limits.manifestBytes).catch(tooLarge);
-  if (bytes === undefined) {
-    throw new BullaError('image.not-found', `${printable(path)} holds no manifest ${digest}`);
-  }
-  if (descriptor !== undefined && descriptor.size !== bytes.length) {
-    throw new BullaError(
-      'manifest.digest-mismatch',
-      `the manifest ${digest} has ${bytes.length} bytes, not the ${descriptor.size} that index.json says`,
-    );
-  }
-  return checkedManifest(bytes, digest, descriptor?.mediaType);
-}
+type LayoutName = Extract<ImageName, { transport: 'oci' | 'oci-archive' | 'docker-archive' }>;
 
 /**
  * Opens a layout as a destination; a missing or empty folder becomes one with the first write.
@@ -63,19 +61,19 @@ async function readManifest(path: string, digest: Digest, descriptor?: Descripto
  * @throws BullaError `image.occupied` where it holds something else, `image.unsupported`, `image.malformed`
  */
 export async function openOciSink(path: string, name?: string): Promise<ImageSink> {
-  if (!(await isLayout(path)) && (await exists(join(path, 'index.json')))) {
+  if (!(await isLayout(layoutInFolder(path))) && (await exists(join(path, 'index.json')))) {
     throw new BullaError('image.occupied', `${printable(path)} has an index.json and is no OCI image layout`);
   }
   let prepared: Promise<void> | undefined;
   const fileFor = async (digest: Digest): Promise<string> => {
     await (prepared ??= prepare(path));
-    const file = blobPath(path, digest);
+    const file = join(path, blobName(digest));
     await makeFolder(dirname(file));
     return file;
   };
   return {
     name: { transport: 'oci', path, ...(name !== undefined && { name }) },
-    hasBlob: (descriptor) => isBlobFile(blobPath(path, descriptor.digest), descriptor),
+    hasBlob: (descriptor) => isBlobFile(join(path, blobName(descriptor.digest)), descriptor),
     putBlob: async (descriptor, content) =>
       writeBlobFile(await fileFor(descriptor.digest), descriptor, content),
     putManifest: async (manifest, options) => {
@@ -90,5 +88,5 @@ export async function openOciSink(path: string, name?: string): Promise<ImageSin
 
 async function prepare(path: string): Promise<void> {
   await makeFolder(path);
-  if (!(await isLayout(path))) await writeLayoutVersion(path);
+  if (!(await isLayout(layoutInFolder(path)))) await writeLayoutVersion(path);
 }

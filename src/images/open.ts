@@ -1,6 +1,5 @@
 /** Opens an image by its name: one row a transport. */
-import { BullaError } from '../base/errors.ts';
-import { formatImageName, type ImageName } from '../base/image-name.ts';
+import type { ImageName } from '../base/image-name.ts';
 import type { Registries } from '../registry/registries.ts';
 import type { OpenOptions } from './docker.ts';
 import type { Image, ImageSink } from './image.ts';
@@ -10,7 +9,7 @@ export type ImageContext = { readonly registries: Registries };
 
 /**
  * Opens an image for reading.
- * @throws BullaError `image.unsupported` for a transport that is not there yet, and what the transport throws
+ * @throws BullaError what the transport throws
  */
 export async function openImage(
   name: ImageName,
@@ -25,10 +24,13 @@ export async function openImage(
     case 'oci':
       return (await import('./oci.ts')).openOciImage(name.path, name.name);
     case 'oci-archive':
+      return (await import('./oci-archive.ts')).openOciArchiveImage(name.path, name.name);
     case 'docker-archive':
+      return (await import('./docker-archive.ts')).openDockerArchiveImage(name.path, name.name);
     case 'containers-storage':
+      return (await import('./podman.ts')).openStorageImage(name.name);
     case 'docker-daemon':
-      throw unsupported(name);
+      return (await import('./docker-daemon.ts')).openDaemonImage(name.name);
   }
 }
 
@@ -42,19 +44,12 @@ export async function openSink(name: ImageName, { registries }: ImageContext): P
     case 'oci':
       return (await import('./oci.ts')).openOciSink(name.path, name.name);
     case 'oci-archive':
+      return (await import('./oci-archive.ts')).openOciArchiveSink(name.path, name.name);
     case 'docker-archive':
+      return (await import('./docker-archive-sink.ts')).openDockerArchiveSink(name.path, name.name);
     case 'containers-storage':
+      return (await import('./podman.ts')).openStorageSink(name.name);
     case 'docker-daemon':
-      throw unsupported(name);
+      return (await import('./docker-daemon.ts')).openDaemonSink(name.name);
   }
-}
-
-function unsupported(name: ImageName): BullaError {
-  return new BullaError(
-    'image.unsupported',
-    `${formatImageName(name)}: this transport is not supported yet`,
-    {
-      hint: 'docker://, oci: and dir: are; `skopeo copy` or `podman save` makes one of them',
-    },
-  );
 }

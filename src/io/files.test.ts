@@ -12,11 +12,11 @@ import {
   exists,
   fileError,
   makeFolder,
-  openTemporary,
   readBoundedFile,
   readFileIfThere,
   replaceFile,
 } from './files.ts';
+import { openTemporary } from './temporary-file.ts';
 
 function temporaryFolder(): { path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), 'bulla-files-'));

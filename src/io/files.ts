@@ -162,7 +162,8 @@ export async function createFirstFree(
   }
 }
 
-async function linked(temporary: string, path: string): Promise<boolean> {
+/** Gives a file a second name; false where the name is taken. */
+export async function linked(temporary: string, path: string): Promise<boolean> {
   try {
     await link(temporary, path);
     return true;
@@ -190,48 +191,13 @@ async function writeTemporary(
   }
 }
 
-/** A file in the making: hidden under a temporary name until it is complete. */
-export interface TemporaryFile extends AsyncDisposable {
-  write(chunk: Uint8Array): Promise<void>;
-  /** Syncs it and renames it over the path it is for. Disposing without this removes it. */
-  replace(): Promise<void>;
-}
-
-/**
- * Starts to write a file too large for memory; `replaceFile` is for the others.
- * @throws BullaError `io.read-only`, `io.no-space`, `io.not-found`, `io.failed`, here and from its methods
- */
-export async function openTemporary(path: string, mode = 0o644): Promise<TemporaryFile> {
-  const temporary = temporaryName(dirname(path));
-  const attempt = async <T>(action: () => Promise<T>): Promise<T> => {
-    try {
-      return await action();
-    } catch (error) {
-      throw fileError(error, path, 'write');
-    }
-  };
-  const file = await attempt(() => open(temporary, 'wx', mode));
-  return {
-    write: (chunk) => attempt(() => file.writeFile(chunk)),
-    replace: () =>
-      attempt(async () => {
-        await file.sync();
-        await rename(temporary, path);
-        await syncFolder(dirname(path));
-      }),
-    [Symbol.asyncDispose]: async () => {
-      await file.close();
-      // after a rename there is nothing under this name
-      await discard(temporary);
-    },
-  };
-}
-
-function temporaryName(folder: string): string {
+/** A hidden name for a file in the making. */
+export function temporaryName(folder: string): string {
   return join(folder, `${temporaryPrefix}${process.pid}-${crypto.randomBytes(8).toString('hex')}`);
 }
 
-async function discard(temporary: string): Promise<void> {
+/** Removes a file in the making. */
+export async function discard(temporary: string): Promise<void> {
   // what cannot be removed is a hidden temporary file that no reader counts
   await unlink(temporary).catch(() => undefined);
 }

@@ -18,6 +18,8 @@ export type Agents = {
   agentFor(url: URL, withCertificate: boolean): Agent;
   /** True if the system's certificates were not in use yet and now are. */
   addSystemCertificates(): boolean;
+  /** The proxy that a URL goes through, where there is one. @throws BullaError `usage.unsupported` */
+  readonly proxyOf: (url: URL) => string | undefined;
   /** The exchanges that have not ended. */
   readonly underWay: Set<Watch>;
   destroy(): void;
@@ -49,6 +51,7 @@ export function openAgents(tls: TlsOptions, env: Readonly<Record<string, string 
       withSystem = true;
       return true;
     },
+    proxyOf: (url) => proxyFor(url, env),
     underWay,
     destroy() {
       // one whose answer nobody read would hold the process until its deadline

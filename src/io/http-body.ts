@@ -3,7 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 
 import { BullaError } from '../base/errors.ts';
 import { type Exchange, failureOf } from './http-exchange.ts';
-import type { HttpResponse } from './http.ts';
+import type { ConsumeBody, HttpResponse } from './http.ts';
 import { displayUrl } from './http-url.ts';
 import type { Watch } from './http-watch.ts';
 
@@ -27,6 +27,7 @@ export function openBody(
     url: call.url,
     bytes: () => readAll(source),
     stream: () => streamOf(source),
+    each: (consume) => eachOf(source, consume),
     discard: () => discard(source),
   };
 }
@@ -96,6 +97,49 @@ function streamOf(source: Source): ReadableStream<Uint8Array> {
       outgoing.destroy();
     },
   });
+}
+
+/** What may be under way to a slow consumer before nothing more is read. */
+const mostUnconsumed = 524_288;
+
+function eachOf(source: Source, consume: ConsumeBody): Promise<void> {
+  const { incoming, outgoing, watch } = source;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let [under, isOver] = [0, false];
+  const fail = (error: unknown): void => {
+    watch.end();
+    outgoing.destroy();
+    reject(error instanceof Error ? error : new Error('the consumer failed'));
+  };
+  const consumed = (bytes: number): void => {
+    const wasFull = under > mostUnconsumed;
+    under -= bytes;
+    if (isOver && under === 0) resolve();
+    if (isOver || !wasFull || under > mostUnconsumed) return;
+    watch.touch();
+    incoming.resume();
+  };
+  receive(source, {
+    chunk: (chunk) => {
+      try {
+        const slow = consume(chunk);
+        if (slow === undefined) return;
+        under += chunk.length;
+        slow.then(() => consumed(chunk.length), fail);
+        if (under <= mostUnconsumed) return;
+        incoming.pause();
+        watch.pause();
+      } catch (error) {
+        fail(error);
+      }
+    },
+    end: () => {
+      isOver = true;
+      if (under === 0) resolve();
+    },
+    error: reject,
+  });
+  return promise;
 }
 
 type Receiver = {

@@ -5,7 +5,7 @@ import { BullaError, type ErrorCode } from '../base/errors.ts';
 import { http, https } from '../base/node.ts';
 import type { Agents } from './http-agents.ts';
 import { openBody } from './http-body.ts';
-import type { HttpResponse } from './http.ts';
+import type { BodyWriter, HttpBody, HttpResponse } from './http.ts';
 import { displayUrl } from './http-url.ts';
 import { Watch } from './http-watch.ts';
 
@@ -13,13 +13,15 @@ export type Exchange = {
   readonly method: string;
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | ReadableStream<Uint8Array>;
+  readonly body?: HttpBody;
   /** On monotonicMs()'s clock. */
   readonly endsAt: number;
   readonly idleMs: number;
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
   readonly withCertificate: boolean;
+  /** A socket of its own is worth it. */
+  readonly direct: boolean;
 };
 
 /** All of a response's header lines together. */
@@ -98,6 +100,10 @@ async function sendBody(outgoing: ClientRequest, call: Exchange, watch: Watch): 
     outgoing.end(body);
     return;
   }
+  if (typeof body === 'function') {
+    await writeBody(outgoing, body, watch);
+    return;
+  }
   const reader = body.getReader();
   try {
     for (;;) {
@@ -114,6 +120,39 @@ async function sendBody(outgoing: ClientRequest, call: Exchange, watch: Watch): 
     await reader.cancel().catch(() => undefined);
   }
 }
+
+/** Silence counts while the server takes its time, not while the writer does. */
+async function writeBody(outgoing: ClientRequest, body: BodyWriter, watch: Watch): Promise<void> {
+  // of those under way; a request that never got a connection calls none of them back
+  const unsent = new Set<(why: GoneRequest) => void>();
+  outgoing.on('close', () => {
+    for (const reject of unsent) reject(new GoneRequest());
+  });
+  watch.pause();
+  const write = (chunk: Uint8Array): Promise<void> => {
+    if (outgoing.destroyed) throw new GoneRequest();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    unsent.add(reject);
+    watch.touch();
+    outgoing.write(chunk, (error) => {
+      unsent.delete(reject);
+      if (unsent.size === 0) watch.pause();
+      else watch.touch();
+      if (error === null || error === undefined) resolve();
+      else reject(new GoneRequest());
+    });
+    return promise;
+  };
+  await body(write).catch((error: unknown) => {
+    // the request failed before: that is what counts
+    if (!(error instanceof GoneRequest)) throw error;
+  });
+  watch.touch();
+  if (!outgoing.destroyed) outgoing.end();
+}
+
+/** Tells a writer that there is nobody to write to any more; the request has its own error. */
+export class GoneRequest extends Error {}
 
 function drained(outgoing: ClientRequest): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

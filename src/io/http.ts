@@ -10,6 +10,7 @@ import { type Exchange, exchange, isUnknownIssuer } from './http-exchange.ts';
 import { displayUrl } from './http-url.ts';
 
 export type { TlsOptions } from './http-agents.ts';
+export { GoneRequest } from './http-exchange.ts';
 export { displayUrl, parseHttpUrl } from './http-url.ts';
 
 export type HttpOptions = {
@@ -24,6 +25,20 @@ export type HttpOptions = {
 
 export type HttpMethod = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 
+/**
+ * Writes a body as it comes to be: gives each chunk to `write`, and may write over it once that is done with it. What it throws ends the request. Unlike a stream of the web it costs nothing.
+ */
+export type BodyWriter = (write: ConsumeBody) => Promise<void>;
+
+/**
+ * Takes a chunk, which is its own until the promise settles and no longer: its bytes are then written over. Undefined: it is
+ * done with it. Further chunks may come meanwhile, in order, until too much waits.
+ */
+export type ConsumeBody = (chunk: Uint8Array) => Promise<void> | undefined;
+
+/** All that can be sent. */
+export type HttpBody = Uint8Array | ReadableStream<Uint8Array> | BodyWriter;
+
 export type HttpRequest = {
   /** Default: GET. */
   readonly method?: HttpMethod;
@@ -31,8 +46,8 @@ export type HttpRequest = {
   readonly url: URL;
   /** Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** A stream is sent chunked unless `headers` has its content-length. */
-  readonly body?: Uint8Array | ReadableStream<Uint8Array>;
+  /** What is no Uint8Array is sent chunked unless `headers` has its content-length. */
+  readonly body?: HttpBody;
   /** From the call to the last byte of the answer, redirects included. Default: 300,000. */
   readonly deadlineMs?: number;
   /** The longest silence while connecting, sending or receiving. Default: 30,000. */
@@ -42,11 +57,13 @@ export type HttpRequest = {
   readonly signal?: AbortSignal;
   /** `follow`: up to ten, for GET and HEAD only. Default: `none`, a redirect is an answer like any other. */
   readonly redirects?: 'none' | 'follow';
+  /** The body is large, and read by `each`: where that is possible a socket of its own brings it, with less effort. */
+  readonly direct?: boolean;
   /** False keeps the client certificate from this server (a token realm elsewhere). Default: true. */
   readonly clientCertificate?: boolean;
 };
 
-/** An answer, whatever its status. One of bytes, stream and discard is to be called, once. */
+/** An answer, whatever its status. One of bytes, stream, each and discard is to be called, once. */
 export type HttpResponse = {
   readonly status: number;
   /** Names in lower case; repeated headers joined by a comma as RFC 9110 section 5.3 has it. */
@@ -57,6 +74,10 @@ export type HttpResponse = {
   bytes(): Promise<Uint8Array>;
   /** The body as it comes; fails as `bytes` does. Cancelling it closes the connection. */
   stream(): ReadableStream<Uint8Array>;
+  /**
+   * Gives each chunk to `consume` as it comes; resolves when all are consumed. It fails as `bytes` does, or with what `consume` throws, which closes the connection.
+   */
+  each(consume: ConsumeBody): Promise<void>;
   /** Lets the body go: a short rest is read so that the connection can be used again. */
   discard(): void;
 };
@@ -103,6 +124,7 @@ async function requestFollowing(
     maxBytes: request.maxBytes,
     ...(request.signal !== undefined && { signal: request.signal }),
     withCertificate: request.clientCertificate ?? true,
+    direct: request.direct ?? false,
   };
   for (let hop = 0; ; hop += 1) {
     refuseUserInfo(call.url);
@@ -121,6 +143,11 @@ async function requestFollowing(
  * certificates: reading those costs a cold process 100 ms, so it is done only then.
  */
 async function exchangeOnce(agents: Agents, call: Exchange): Promise<HttpResponse> {
+  if (call.direct) {
+    const { exchangeDirectly } = await import('./http-direct.ts');
+    const answer = await exchangeDirectly(agents, call);
+    if (answer !== undefined) return answer;
+  }
   try {
     return await exchange(agents, call);
   } catch (error) {

@@ -228,7 +228,7 @@ test('indexes nested without end are refused', async () => {
   }
   const top = manifests.pop();
   ok(top !== undefined);
-  await refuses(imageOf(top, manifests, [config, ...layers]), registry, 'image.unsupported', {
+  await refuses(imageOf(top, manifests, [config, ...layers]), registry, 'image.too-deep', {
     instances: 'all',
   });
 });

@@ -6,42 +6,31 @@ import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { type ImageManifest, type Manifest, parseManifest } from '../base/manifest.ts';
 import { chooseInstance, hostPlatform } from '../images/choose-instance.ts';
 import type { Image, ImageSink } from '../images/image.ts';
+import { type BlobMover, type BlobTold, openBlobMover } from './copy-blobs.ts';
+import { inParallel } from './in-parallel.ts';
 
-export type CopyOptions = {
+export type { CopiedItem } from './copy-blobs.ts';
+
+export type CopyOptions = BlobTold & {
   /** Of an index: the platform's instance alone (default), or everything. */
   readonly instances?: 'system' | 'all';
   /** Default: this machine's. */
   readonly platform?: Platform;
-  /** Told of each blob and manifest when it is at the destination. */
-  readonly onItem?: (item: CopiedItem) => void;
-  /** Told of bytes as they pass; what is there already counts as passed. */
-  readonly onProgress?: (progress: CopyProgress) => void;
-};
-
-/** Bytes of blobs; the total grows as the instances of an index become known. */
-export type CopyProgress = { readonly passed: number; readonly total: number };
-
-export type CopiedItem = {
-  readonly kind: 'blob' | 'manifest';
-  readonly digest: Digest;
-  /** Bytes. */
-  readonly size: number;
-  /** False: it was there already. */
-  readonly sent: boolean;
 };
 
 /** What the destination's name means afterwards. */
 export type CopyReceipt = { readonly digest: Digest; readonly mediaType: string; readonly size: number };
 
-/** Blobs under way at the same time; the peers have the same figure. */
-const blobsAtOnce = 6;
-/** Indexes within indexes. */
-const deepestIndex = 8;
+/** Indexes within indexes: what builders make is one deep. */
+const deepestIndex = 4;
+/** Manifests of one image, all platforms and what belongs to them. */
+const mostManifests = 2000;
+const manifestsAtOnce = 6;
 
 /**
  * Copies an image, its bytes unchanged. The manifest comes last, so the destination's name never
  * means something incomplete; what failed leaves nothing but unnamed blobs.
- * @throws BullaError `image.no-such-platform`, `image.unsupported` (a manifest the destination cannot hold),
+ * @throws BullaError `image.no-such-platform`, `image.unsupported` (a manifest the destination cannot hold), `image.too-deep`,
  * `manifest.digest-mismatch` (the destination's name has another digest), `blob.digest-mismatch`, `registry.*`, `io.*`
  */
 export async function copyImage(
@@ -51,16 +40,11 @@ export async function copyImage(
 ): Promise<CopyReceipt> {
   const top = await source.manifest();
   const chosen = options.instances === 'all' ? top : await instanceOf(source, top, options.platform);
-  checkDestination(chosen, sink);
-  const copier: Copier = {
-    source,
-    sink,
-    known: new Map(),
-    report: options.onItem ?? (() => undefined),
-    count: counter(options.onProgress),
-  };
-  await copyParts(copier, chosen, 0);
-  await putManifest(copier, chosen, false);
+  checkDestination(chosen, sink.name);
+  const parts = await readParts(source, chosen);
+  const mover = openBlobMover(source, sink, options);
+  await moveParts(mover, sink, parts);
+  await putManifest(mover, sink, chosen, false);
   return { digest: chosen.digest, mediaType: chosen.mediaType, size: chosen.bytes.length };
 }
 
@@ -71,8 +55,11 @@ async function instanceOf(source: Image, top: Manifest, platform: Platform | und
   return source.manifest(digest);
 }
 
-/** Before anything is sent: the name's own digest holds, and the transport takes such manifests. */
-function checkDestination(manifest: Manifest, { name }: ImageSink): void {
+/**
+ * Before anything is sent: the name's own digest holds, and the transport takes such manifests.
+ * @throws BullaError `manifest.digest-mismatch`, `image.unsupported`
+ */
+export function checkDestination(manifest: Manifest, name: ImageName): void {
   const wanted = name.transport === 'docker' ? name.reference.digest : undefined;
   if (wanted !== undefined && wanted !== manifest.digest) {
     throw new BullaError(
@@ -84,53 +71,98 @@ function checkDestination(manifest: Manifest, { name }: ImageSink): void {
   checkType(manifest, name);
 }
 
-function checkType(manifest: Manifest, name: ImageName): void {
+/** @throws BullaError `image.unsupported` */
+export function checkType(manifest: Manifest, name: ImageName): void {
   const oci: readonly string[] = [mediaTypes.ociManifest, mediaTypes.ociIndex];
   if (name.transport === 'oci' && !oci.includes(manifest.mediaType)) {
     throw new BullaError(
       'image.unsupported',
       `an OCI layout holds OCI manifests, not ${manifest.mediaType}`,
       {
-        hint: 'converting would change the digest; use dir: to keep the image as it is',
+        hint: 'use dir: to keep the image as it is, or --format oci, which changes the digest',
       },
     );
   }
 }
 
-type Copier = {
-  readonly source: Image;
-  readonly sink: ImageSink;
-  /** Blobs that are at the destination or on their way, so that none is sent twice. */
-  readonly known: Map<Digest, Promise<void>>;
-  readonly report: (item: CopiedItem) => void;
-  readonly count: (passed: number, more: number) => void;
+/** What a manifest stands for, from the inside out, itself left out. */
+export type Parts = {
+  /** Images, each once. */
+  readonly images: readonly Manifest[];
+  /** Indexes within the index, the innermost first. */
+  readonly indexes: readonly Manifest[];
+  readonly blobs: readonly Descriptor[];
 };
 
-function counter(tell: CopyOptions['onProgress']): Copier['count'] {
-  let [passed, total] = [0, 0];
-  return (bytes, more) => {
-    passed += bytes;
-    total += more;
-    tell?.({ passed, total });
+/**
+ * Reads all manifests below one, whose digests and sizes are as the index says.
+ * @param wanted which entries of the top index count. Default: all
+ * @throws BullaError `image.too-deep`, `image.unsupported` (Docker schema 1, too many manifests), `manifest.*`, `image.not-found`
+ */
+export async function readParts(
+  source: Image,
+  top: Manifest,
+  wanted: (entry: Descriptor) => boolean = () => true,
+): Promise<Parts> {
+  const found: Found = { images: new Map(), indexes: new Map(), blobs: new Map() };
+  await walk({ source, found, wanted }, top, 0);
+  const without = (manifests: ReadonlyMap<Digest, Manifest>): readonly Manifest[] =>
+    [...manifests.values()].filter(({ digest }) => digest !== top.digest);
+  return {
+    images: without(found.images),
+    indexes: without(found.indexes),
+    blobs: [...found.blobs.values()],
   };
 }
 
-/** What a manifest points to: blobs, or the instances of an index with theirs. */
-async function copyParts(copier: Copier, manifest: Manifest, depth: number): Promise<void> {
+type Found = {
+  readonly images: Map<Digest, Manifest>;
+  readonly indexes: Map<Digest, Manifest>;
+  readonly blobs: Map<Digest, Descriptor>;
+};
+type Walk = {
+  readonly source: Image;
+  readonly found: Found;
+  readonly wanted: (entry: Descriptor) => boolean;
+};
+
+async function walk(way: Walk, manifest: Manifest, depth: number): Promise<void> {
+  const { source, found, wanted } = way;
   const parsed = parseManifest(manifest);
   if (parsed.kind === 'schema1') {
     throw new BullaError('image.unsupported', 'Docker schema 1 images are too old to be copied');
   }
-  if (parsed.kind === 'image') return copyBlobs(copier, blobsOf(parsed));
-  if (depth >= deepestIndex)
-    throw new BullaError('image.unsupported', 'the image’s indexes are nested too deep');
-  for (const descriptor of parsed.manifests) {
-    const instance = await copier.source.manifest(descriptor.digest);
-    checkInstance(instance, descriptor);
-    checkType(instance, copier.sink.name);
-    await copyParts(copier, instance, depth + 1);
-    await putManifest(copier, instance, true);
+  if (found.images.size + found.indexes.size >= mostManifests) {
+    throw new BullaError('image.unsupported', `the image has more than ${mostManifests} manifests`);
   }
+  if (parsed.kind === 'image') {
+    found.images.set(manifest.digest, manifest);
+    for (const blob of blobsOf(parsed)) addBlob(found, blob);
+    return;
+  }
+  if (depth >= deepestIndex) {
+    throw new BullaError('image.too-deep', `its indexes are nested more than ${deepestIndex} deep`);
+  }
+  const entries = depth === 0 ? parsed.manifests.filter(wanted) : parsed.manifests;
+  const fresh = [...new Map(entries.map((each) => [each.digest, each])).values()];
+  const read = await inParallel(fresh, manifestsAtOnce, async (entry) => {
+    const instance = await source.manifest(entry.digest);
+    checkInstance(instance, entry);
+    return instance;
+  });
+  for (const instance of read) {
+    if (!found.images.has(instance.digest) && !found.indexes.has(instance.digest))
+      await walk(way, instance, depth + 1);
+  }
+  found.indexes.set(manifest.digest, manifest);
+}
+
+function addBlob({ blobs }: Found, blob: Descriptor): void {
+  const known = blobs.get(blob.digest);
+  if (known !== undefined && known.size !== blob.size) {
+    throw new BullaError('manifest.malformed', `the manifests give ${blob.digest} two sizes`);
+  }
+  blobs.set(blob.digest, blob);
 }
 
 function checkInstance(instance: Manifest, descriptor: Descriptor): void {
@@ -143,54 +175,26 @@ function checkInstance(instance: Manifest, descriptor: Descriptor): void {
 }
 
 /** Layers that may not be distributed stay where they are, as the peers leave them. */
-function blobsOf(manifest: ImageManifest): readonly Descriptor[] {
+export function blobsOf(manifest: ImageManifest): readonly Descriptor[] {
   const layers = manifest.layers.filter(({ mediaType }) => !/nondistributable|\.foreign\./.test(mediaType));
   return [...layers, manifest.config];
 }
 
-/** A few at a time; the first failure ends the rest before their next blob. */
-async function copyBlobs(copier: Copier, blobs: readonly Descriptor[]): Promise<void> {
-  const waiting = [...blobs];
-  const worker = async (): Promise<void> => {
-    for (let blob = waiting.shift(); blob !== undefined; blob = waiting.shift()) {
-      try {
-        await copyBlobOnce(copier, blob);
-      } catch (error) {
-        waiting.length = 0;
-        throw error;
-      }
-    }
-  };
-  const ended = await Promise.allSettled(Array.from({ length: Math.min(blobsAtOnce, blobs.length) }, worker));
-  for (const each of ended) if (each.status === 'rejected') throw each.reason;
+/** Brings everything below a manifest to the destination: blobs, images, then the indexes that name them. */
+export async function moveParts(mover: BlobMover, sink: ImageSink, parts: Parts): Promise<void> {
+  for (const each of [...parts.images, ...parts.indexes]) checkType(each, sink.name);
+  await mover.move(parts.blobs);
+  await inParallel(parts.images, manifestsAtOnce, (each) => putManifest(mover, sink, each, true));
+  for (const each of parts.indexes) await putManifest(mover, sink, each, true);
 }
 
-function copyBlobOnce(copier: Copier, blob: Descriptor): Promise<void> {
-  const known = copier.known.get(blob.digest) ?? copyBlob(copier, blob);
-  copier.known.set(blob.digest, known);
-  return known;
-}
-
-async function copyBlob({ source, sink, report, count }: Copier, blob: Descriptor): Promise<void> {
-  count(0, blob.size);
-  const isThere = await sink.hasBlob(blob);
-  if (isThere) count(blob.size, 0);
-  else await sink.putBlob(blob, counted(await source.blob(blob), count));
-  report({ kind: 'blob', digest: blob.digest, size: blob.size, sent: !isThere });
-}
-
-function counted(content: ReadableStream<Uint8Array>, count: Copier['count']): ReadableStream<Uint8Array> {
-  return content.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        count(chunk.length, 0);
-        controller.enqueue(chunk);
-      },
-    }),
-  );
-}
-
-async function putManifest({ sink, report }: Copier, manifest: Manifest, instance: boolean): Promise<void> {
+/** @param instance under its digest alone; else under the sink's name too */
+export async function putManifest(
+  { report }: Pick<BlobMover, 'report'>,
+  sink: ImageSink,
+  manifest: Manifest,
+  instance: boolean,
+): Promise<void> {
   await sink.putManifest(manifest, { instance });
   report({ kind: 'manifest', digest: manifest.digest, size: manifest.bytes.length, sent: true });
 }

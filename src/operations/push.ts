@@ -1,6 +1,8 @@
-/** `push`: an image from a folder to a registry or another folder, its bytes unchanged. */
+/** `push`: an image from a folder, an archive or an engine to a registry or another place, its bytes unchanged. */
 import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
+import { formatReference } from '../base/reference.ts';
+import type { Image } from '../images/image.ts';
 import { openImage, openSink } from '../images/open.ts';
 import { copyImage, type CopyOptions, type CopyReceipt } from './copy-image.ts';
 import type { World } from './world.ts';
@@ -8,8 +10,8 @@ import type { World } from './world.ts';
 export type PushRequest = CopyOptions & { readonly source: ImageName; readonly destination: ImageName };
 
 /**
- * Pushes an image. Signatures that a dir: image holds stay behind, with a warning.
- * @throws BullaError `usage.unsupported` for a source that is no folder, and what `copyImage` throws
+ * Pushes an image. Signatures that the place holds stay behind, with a warning.
+ * @throws BullaError `usage.unsupported` for a source in a registry, and what `copyImage` throws
  */
 export async function push(request: PushRequest, world: World): Promise<CopyReceipt> {
   const { source, destination } = request;
@@ -17,7 +19,7 @@ export async function push(request: PushRequest, world: World): Promise<CopyRece
   await using image = await openImage(source, world);
   await using sink = await openSink(destination, world);
   const receipt = await copyImage(image, sink, request);
-  if (source.transport === 'dir' && (await hasSignatures(source.path))) {
+  if (await leavesSignatures(image, receipt, world)) {
     world.warn(
       `the signatures in ${formatImageName(source)} were not pushed; sign the image where it is now`,
     );
@@ -25,20 +27,27 @@ export async function push(request: PushRequest, world: World): Promise<CopyRece
   return receipt;
 }
 
-async function hasSignatures(folder: string): Promise<boolean> {
-  const { readdir } = await import('node:fs/promises');
-  return (await readdir(folder)).some((name) => /(?:^|\.)signature-\d+$/.test(name));
+/** Folders and layouts may hold signatures, of any instance. */
+async function leavesSignatures(image: Image, { digest }: CopyReceipt, world: World): Promise<boolean> {
+  const { name } = image;
+  if (name.transport === 'dir') {
+    const { readdir } = await import('node:fs/promises');
+    return (await readdir(name.path)).some((each) => /(?:^|\.)signature-\d+$/.test(each));
+  }
+  for (const store of (await world.stores(image)).readers) {
+    for await (const _ of store.list(world.imageId(image, digest))) return true;
+  }
+  return false;
 }
 
 function refuseUnsupported(source: ImageName): void {
-  if (source.transport === 'oci' || source.transport === 'dir') return;
-  const name =
-    source.transport === 'containers-storage' || source.transport === 'docker-daemon' ? source.name : '';
+  if (source.transport !== 'docker') return;
+  const name = formatReference(source.reference);
   throw new BullaError(
     'usage.unsupported',
-    `push takes oci: and dir: images, not ${formatImageName(source)}`,
+    `push takes images of this machine, not ${formatImageName(source)}`,
     {
-      hint: `make one first: podman save --format oci-dir -o DIR ${name === '' ? 'NAME' : name}; then bulla push oci:DIR DST`,
+      hint: `bulla push containers-storage:${name} DST pushes podman's image of that name; bulla copy takes images from registries`,
     },
   );
 }

@@ -67,8 +67,9 @@ function isPossible(plan: SigningPlan, format: SigningFormat, image: Image, worl
 }
 
 function whyNot({ signer, witnesses }: SigningPlan, format: SigningFormat, image: Image): string | undefined {
-  if (format === 'bundle' && image.physical === undefined) {
-    return `${formatImageName(image.name)} has no place for a bundle, which only registries hold`;
+  const { transport } = image.name;
+  if (format === 'bundle' && !['docker', 'oci', 'oci-archive'].includes(transport)) {
+    return `${formatImageName(image.name)} has no place for a bundle, which only registries and OCI layouts hold`;
   }
   const isKeyless = 'certificates' in signer;
   const isLogged = witnesses.logs.some(({ version }) => version === 1);

@@ -71,10 +71,9 @@ export async function sign(request: SignRequest, world: World): Promise<SignRece
   const identities = identitiesOf(request.image, request.identities ?? []);
   // what a mirror serves is not what is signed: a signature goes to the name's own registry
   await using image = await openImage(request.image, world, { mirrors: false, stores: true });
-  const idOf = (digest: Digest): ImageId => world.imageId(image, digest);
   const isStored = request.upload !== false;
   const [{ manifest, stores, targets }, signers] = await Promise.all([
-    makeReady(image, idOf, request, world),
+    makeReady(image, request, world),
     request.signers,
   ]);
   const plans = signers.map(planOf);
@@ -83,10 +82,32 @@ export async function sign(request: SignRequest, world: World): Promise<SignRece
       hint: 'name a key by --sign-by or --key',
     });
   const places = placesOf(isStored ? plans : plans.map(bundleOf), { image, stores }, world);
+  const signatures = await signTargets({ image, stores, places, targets, identities }, request, world);
+  return { image: formatImageName(request.image), digest: manifest.digest, signatures };
+}
+
+/** What is to be signed, by what, for whom, and where it is kept; each place is known to take its signature. */
+export type SigningJob = {
+  readonly image: Image;
+  readonly stores: LocatedStores;
+  readonly places: readonly Place[];
+  readonly targets: readonly Digest[];
+  readonly identities: readonly Reference[];
+};
+
+/**
+ * Makes every signature, then stores them.
+ * @throws BullaError `store.*`, `key.*`, `oidc.*`, `fulcio.*`, `log.*`, `timestamp.*`
+ */
+export async function signTargets(
+  { image, stores, places, targets, identities }: SigningJob,
+  request: SigningChoices,
+  world: World,
+): Promise<readonly MadeSignature[]> {
+  const idOf = (digest: Digest): ImageId => world.imageId(image, digest);
   const tasks = await tasksOf(targets, identities, { places, stores, idOf }, world);
   const made = await makeAll(tasks, request, world);
-  const signatures = await storeAll(made, idOf, request);
-  return { image: formatImageName(request.image), digest: manifest.digest, signatures };
+  return storeAll(made, idOf, request);
 }
 
 type Ready = {
@@ -96,12 +117,7 @@ type Ready = {
 };
 
 /** What can be done while the keys are on their way. */
-async function makeReady(
-  image: Image,
-  idOf: (digest: Digest) => ImageId,
-  request: SignRequest,
-  world: World,
-): Promise<Ready> {
+async function makeReady(image: Image, request: SignRequest, world: World): Promise<Ready> {
   const [manifest, stores] = await Promise.all([image.manifest(), world.stores(image)]);
   const targets = targetsOf(manifest, request, world);
   const [target] = targets;
@@ -110,7 +126,7 @@ async function makeReady(
   // an attachment alone: what hides others is known only when the key is
   const isKept = expected.includes('cosign') && attachments !== undefined && readers.includes(attachments);
   if (isKept && target !== undefined && targets.length === 1 && dryRun !== true && upload !== false) {
-    attachments.prepare?.(idOf(target));
+    attachments.prepare?.(world.imageId(image, target));
   }
   return { manifest, stores, targets };
 }
@@ -119,6 +135,9 @@ async function makeReady(
 function bundleOf(plan: SigningPlan): SigningPlan {
   return { ...plan, formats: ['bundle'], explicitFormat: true };
 }
+
+/** What is made of a signature, and what becomes of it. */
+export type SigningChoices = Pick<SignRequest, 'annotations' | 'dryRun' | 'upload' | 'made'>;
 
 /** One signature to make. */
 type Task = Place & { readonly digest: Digest; readonly identity: Reference };
@@ -182,7 +201,11 @@ type Made = {
 /** So many at once: each waits for its log, which may be seconds. */
 const requestsAtOnce = 8;
 
-async function makeAll(tasks: readonly Task[], request: SignRequest, world: World): Promise<readonly Made[]> {
+async function makeAll(
+  tasks: readonly Task[],
+  request: SigningChoices,
+  world: World,
+): Promise<readonly Made[]> {
   // keys that ask nobody are done at once, or ask one person; one after another is as fast, and kind to agents
   const isAlone = tasks.every(
     ({ plan }) => plan.witnesses.logs.length + plan.witnesses.timestamps.length === 0,
@@ -194,7 +217,7 @@ async function makeAll(tasks: readonly Task[], request: SignRequest, world: Worl
   return made;
 }
 
-async function makeOne(task: Task, request: SignRequest, world: World): Promise<Made> {
+async function makeOne(task: Task, request: SigningChoices, world: World): Promise<Made> {
   const { digest, identity, format } = task;
   const plan = request.dryRun === true ? withoutWitnesses(task.plan) : task.plan;
   if (plan === undefined) return { task, signature: undefined };
@@ -217,7 +240,7 @@ function withoutWitnesses(plan: SigningPlan): SigningPlan | undefined {
 async function storeAll(
   made: readonly Made[],
   idOf: (digest: Digest) => ImageId,
-  request: SignRequest,
+  request: SigningChoices,
 ): Promise<readonly MadeSignature[]> {
   const isStored = request.dryRun !== true && request.upload !== false;
   const results = new Map<Made, AddResult>();

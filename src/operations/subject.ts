@@ -1,12 +1,18 @@
 /** What is judged: an image's manifest under a name, with the signatures that its stores hold. */
 import type { Digest } from '../base/digest.ts';
-import { BullaError } from '../base/errors.ts';
-import { formatImageName, type ImageName } from '../base/image-name.ts';
+import type { ImageName } from '../base/image-name.ts';
 import type { Reference } from '../base/reference.ts';
 import type { Image } from '../images/image.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import type { ListHint, SignatureStore } from '../stores/store.ts';
-import { dockerScopes, pathScopes, type ScopeSubject } from '../trust/scopes.ts';
+import {
+  archiveScopes,
+  daemonScopes,
+  dockerScopes,
+  pathScopes,
+  type ScopeSubject,
+  storageScopes,
+} from '../trust/scopes.ts';
 import type { Subject } from '../trust/verdict.ts';
 import type { World } from './world.ts';
 
@@ -34,7 +40,7 @@ export type Judged = {
 };
 
 export async function subjectOf({ image, digest, as, looks, hint }: Judged, world: World): Promise<Subject> {
-  const reference = as ?? (image.name.transport === 'docker' ? image.name.reference : undefined);
+  const reference = as ?? (await referenceOf(image.name));
   return {
     ...(await scopeSubjectOf(image.name, as)),
     ...(reference !== undefined && { dockerReference: reference }),
@@ -43,10 +49,29 @@ export async function subjectOf({ image, digest, as, looks, hint }: Judged, worl
   };
 }
 
+/** What an image says it is, for a policy that compares it with what was signed: registries and engines know one. */
+async function referenceOf(name: ImageName): Promise<Reference | undefined> {
+  switch (name.transport) {
+    case 'docker':
+      return name.reference;
+    case 'containers-storage':
+      return (await import('../images/storage-name.ts')).parseStorageName(name.name).reference;
+    case 'docker-daemon': {
+      const parsed = (await import('../images/docker-daemon.ts')).parseDaemonName(name.name);
+      return typeof parsed === 'string' ? undefined : parsed;
+    }
+    case 'dir':
+    case 'oci':
+    case 'oci-archive':
+    case 'docker-archive':
+      return undefined;
+  }
+}
+
 /**
  * The names under which a policy finds an image. A claimed reference counts as docker's: the scopes
  * that speak of it are those of the registry it names.
- * @throws BullaError `io.not-found` for a folder that is not there, `image.unsupported`
+ * @throws BullaError `io.not-found` for a folder that is not there, `engine.*`, `image-name.malformed`
  */
 export async function scopeSubjectOf(name: ImageName, as?: Reference): Promise<ScopeSubject> {
   if (as !== undefined) return { transport: 'docker', ...dockerScopes(as) };
@@ -54,18 +79,30 @@ export async function scopeSubjectOf(name: ImageName, as?: Reference): Promise<S
     case 'docker':
       return { transport: 'docker', ...dockerScopes(name.reference) };
     case 'dir':
-    case 'oci': {
+    case 'oci':
+    case 'oci-archive': {
       const { realpath } = await import('node:fs/promises');
       return { transport: name.transport, ...pathScopes(await realpath(name.path)) };
     }
-    case 'oci-archive':
     case 'docker-archive':
-    case 'containers-storage':
-    case 'docker-daemon':
-      throw new BullaError(
-        'image.unsupported',
-        `${formatImageName(name)}: this transport is not supported yet`,
-      );
+      return { transport: name.transport, ...archiveScopes() };
+    case 'containers-storage': {
+      const { parseStorageName } = await import('../images/storage-name.ts');
+      const { readStorage } = await import('../images/podman.ts');
+      const { reference, id, ...store } = parseStorageName(name.name);
+      const { driver, root } = await readStorage({ ...store });
+      const image = {
+        driver,
+        root,
+        ...(reference !== undefined && { reference }),
+        ...(id !== undefined && { id }),
+      };
+      return { transport: name.transport, ...storageScopes(image) };
+    }
+    case 'docker-daemon': {
+      const { parseDaemonName } = await import('../images/docker-daemon.ts');
+      return { transport: name.transport, ...daemonScopes(parseDaemonName(name.name)) };
+    }
   }
 }
 

@@ -5,6 +5,8 @@ import type { Manifest } from '../base/manifest.ts';
 import type { HttpClient, TlsOptions } from '../io/http.ts';
 import { openHttp } from '../io/http.ts';
 import { getBlob, getWholeBlob, hasBlob } from './blobs.ts';
+import { type BlobFeed, feedBlob } from './feed-blob.ts';
+import { type Sent, sendBlob } from './send-blob.ts';
 import { checkLogin } from './check-login.ts';
 import type { Client } from './client.ts';
 import type { Credentials } from './credentials.ts';
@@ -83,7 +85,22 @@ export interface Registry extends AsyncDisposable {
   wholeBlob(path: string, descriptor: Descriptor): Promise<Uint8Array>;
   /** Asks for a place for one blob, for `putBlob`; nothing is sent yet. */
   beginUpload(path: string): Promise<URL>;
-  /** @param options.chunkBytes sends it in pieces of this size, or of the registry's least if that is larger */
+  /**
+   * Gives a blob's bytes to `consume` as they come, size and digest checked as they pass; where the connection breaks it goes
+   * on from there. @throws BullaError `image.not-found`, `blob.digest-mismatch`, and what `consume` throws
+   */
+  feedBlob(path: string, descriptor: Descriptor, consume: Parameters<BlobFeed>[0]): Promise<void>;
+  /**
+   * Takes a blob from `from` (a repository of this registry) or else from `feed`, which is called again for each try and
+   * checks what it gives. @throws BullaError `blob.digest-mismatch` (the registry says it has another), and what `feed` throws
+   */
+  sendBlob(
+    path: string,
+    descriptor: Pick<Descriptor, 'digest' | 'size'>,
+    feed: BlobFeed,
+    options?: { readonly from?: string },
+  ): Promise<Sent>;
+  /** @param chunkBytes sends it in pieces of this size, or of the registry's least if that is larger */
   putBlob(
     path: string,
     descriptor: Pick<Descriptor, 'digest' | 'size'>,
@@ -153,6 +170,8 @@ function methodsOf(client: Client): Omit<Registry, 'domain' | 'http' | typeof Sy
     wholeBlob: (path, descriptor) => getWholeBlob(client, path, descriptor),
     beginUpload: (path) => beginUpload(client, path),
     putBlob: (path, descriptor, content, options) => putBlob(client, path, descriptor, content, options),
+    feedBlob: (path, descriptor, consume) => feedBlob(client, path, descriptor, consume),
+    sendBlob: (path, descriptor, feed, more) => sendBlob(client, path, descriptor, feed, more),
     mountBlob: (path, digest, from) => mountBlob(client, path, digest, from),
     tags: (path) => listTags(client, path),
     referrers: (path, digest, more) => listReferrers(client, path, digest, more),

@@ -82,13 +82,14 @@ export async function retrying(
   }
 }
 
-function isTransient(status: number, repeatable: Repeatable): boolean {
+/** True for an answer that a later try may not get. */
+export function isTransient(status: number, repeatable: Repeatable): boolean {
   if (status === 429 || status === 503) return true;
   return repeatable === 'always' && (status === 500 || status === 502 || status === 504 || status === 408);
 }
 
 /** A connection that broke. One that was refused, or a host that is unknown, will be so again. */
-function wasDropped(error: unknown): boolean {
+export function wasDropped(error: unknown): boolean {
   if (!isBullaError(error, 'http.failed')) return false;
   const { cause } = error;
   return (
@@ -97,13 +98,14 @@ function wasDropped(error: unknown): boolean {
   );
 }
 
-function backoff(tried: number, clock: RetryClock): number {
+/** Milliseconds to wait after so many tries. */
+export function backoff(tried: number, clock: RetryClock): number {
   // half of it by chance, so that many clients do not come back together
   return firstDelayMs * 2 ** tried * (0.5 + clock.random() / 2);
 }
 
 /** Milliseconds that Retry-After (seconds or a date, RFC 9110 section 10.2.3) asks for; 0 if it asks for nothing. */
-function retryAfter(header: string | undefined, now: number): number {
+export function retryAfter(header: string | undefined, now: number): number {
   if (header === undefined) return 0;
   if (/^\d{1,9}$/.test(header)) return Number(header) * 1000;
   const date = Date.parse(header);

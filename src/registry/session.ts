@@ -1,6 +1,12 @@
 /** One registry host: its scheme, its ping, its challenge, and every request with the right credentials. */
 import { BullaError } from '../base/errors.ts';
-import { displayUrl, type HttpClient, type HttpMethod, type HttpResponse } from '../io/http.ts';
+import {
+  displayUrl,
+  type HttpBody,
+  type HttpClient,
+  type HttpMethod,
+  type HttpResponse,
+} from '../io/http.ts';
 import { answerError, isHtml, notARegistry } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Credentials } from './credentials.ts';
@@ -33,16 +39,20 @@ export type Call = {
   /** Token scopes: `repository:app:pull`. */
   readonly scopes: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | ReadableStream<Uint8Array>;
+  readonly body?: HttpBody;
   readonly maxBytes: number;
   readonly deadlineMs?: number;
   /** `none`: a redirect is an answer. Default: followed, for GET and HEAD. */
   readonly redirects?: 'none' | 'follow';
+  /** The body is large, and read by `each`. */
+  readonly direct?: boolean;
   /** True: a rate limit (429) is an answer, which nobody waits for. */
   readonly unlessLimited?: boolean;
 };
 
 export type Session = {
+  /** How often, and after how long, what failed is tried again: for those who repeat more than one request. */
+  readonly retry: RetryOptions;
   /** What the registry says of itself; asked once. @throws BullaError `registry.*`, `http.*` */
   ping(): Promise<Ping>;
   /** Sends a request with what the registry wants to see; any status but 401 is given back as it is. */
@@ -65,7 +75,7 @@ export function openSession(options: SessionOptions): Session {
     ping: once(() => ping(state)),
     challenges: [],
   };
-  return { ping: state.ping, send: (call) => send(state, call) };
+  return { retry: options.retry, ping: state.ping, send: (call) => send(state, call) };
 }
 
 /** Runs it once for all callers; a failure is not kept, so that a later caller may succeed. */
@@ -199,6 +209,7 @@ function sendOnce(
     deadlineMs: call.deadlineMs ?? options.deadlineMs,
     idleMs: options.idleMs,
     redirects: call.redirects ?? 'follow',
+    ...(call.direct === true && { direct: true }),
     ...(options.retry.signal !== undefined && { signal: options.retry.signal }),
   });
 }

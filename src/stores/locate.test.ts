@@ -135,7 +135,7 @@ test('a ping that nobody asked for is sent when GPG signatures are wanted, and n
   equal(writerFor('attestation').description, 'attestations (.att) in registry.example.com');
 });
 
-test('dir: holds its own signatures, oci: none', async () => {
+test('dir: and oci: hold their own signatures, docker-archive: none', async () => {
   const registriesD = (): never => {
     throw new Error('not asked for');
   };
@@ -143,10 +143,15 @@ test('dir: holds its own signatures, oci: none', async () => {
   deepEqual(dir.readers, [dir.writerFor('simple')]);
   equal(dir.writerFor('cosign'), dir.writerFor('simple'));
   equal(dir.writerFor('simple').description, 'dir:/x');
-  const oci = await locateStores(imageOf({ transport: 'oci', path: '/x' }), { registriesD });
-  deepEqual(oci.readers, []);
+  for (const transport of ['oci', 'oci-archive'] as const) {
+    const oci = await locateStores(imageOf({ transport, path: '/x' }), { registriesD });
+    deepEqual(oci.readers, [oci.writerFor('bundle')]);
+    equal(oci.writerFor('simple').description, `${transport}:/x`);
+  }
+  const archive = await locateStores(imageOf({ transport: 'docker-archive', path: '/x' }), { registriesD });
+  deepEqual(archive.readers, []);
   await rejects(
-    oci.writerFor('cosign').add({ reference: undefined, digest }, simpleSignature('a')),
+    archive.writerFor('cosign').add({ reference: undefined, digest }, simpleSignature('a')),
     (error: unknown) => isBullaError(error, 'store.none'),
   );
 });

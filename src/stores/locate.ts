@@ -43,7 +43,7 @@ export type LocateOptions = {
 
 /**
  * Finds the stores of an image. In a registry they go by the physical reference (a mirror's, where
- * the image was read from a mirror); a dir: image holds its own; an OCI layout has no place for any.
+ * the image was read from a mirror); a dir: image and an OCI layout hold their own; others have no place for any.
  * @throws BullaError `registries-d.*`, `store.unsupported`, `registry.*`
  */
 export async function locateStores(image: Image, options: LocateOptions): Promise<LocatedStores> {
@@ -66,6 +66,12 @@ export async function locateStores(image: Image, options: LocateOptions): Promis
   }
   if (image.name.transport === 'dir') {
     const store = openDirStore(image.name.path);
+    return { readers: [store], writerFor: () => store };
+  }
+  if (image.name.transport === 'oci' || image.name.transport === 'oci-archive') {
+    const { openOciArchiveStore, openOciStore } = await import('./layout.ts');
+    const { transport, path } = image.name;
+    const store = transport === 'oci' ? openOciStore(path) : openOciArchiveStore(path);
     return { readers: [store], writerFor: () => store };
   }
   const none = noStore(formatImageName(image.name));
@@ -185,7 +191,7 @@ function noStore(image: string): SignatureStore {
     },
     add: async () => {
       throw new BullaError('store.none', `${image} has no place for signatures`, {
-        hint: 'copy it to a registry or to dir:, and sign it there',
+        hint: 'copy it to a registry, dir: or oci:, and sign it there',
       });
     },
   };

@@ -77,7 +77,7 @@ export async function addReferrer(
     hasConfig ? undefined : registry.putBlob(path, config, emptyConfig),
   ]);
   await registry.putManifest(path, referrer.digest, referrer);
-  await list(registry, image, entryOf(referrer, mediaType, annotations), options);
+  await listReferrer(registry, image, entryOf(referrer, mediaType, annotations), options);
   return { location: referrerLocation(image, referrer), added: true };
 }
 
@@ -120,12 +120,15 @@ async function findBundle(
   return holds.find((each) => each !== undefined);
 }
 
-/** Makes sure that whoever lists the image's referrers finds it. */
-async function list(
+/**
+ * Makes sure that whoever lists the image's referrers finds one whose manifest is there already.
+ * @throws BullaError `store.contended`, `registry.too-many-referrers`, `signature.malformed` (the tag names something else), `registry.*`
+ */
+export async function listReferrer(
   registry: ReferrerRegistry,
   image: RegistryImageId,
   entry: Descriptor,
-  options: AddReferrerOptions,
+  options: AddReferrerOptions = {},
 ): Promise<void> {
   // `OCI-Subject` in the answer to the manifest would say the same, and has been known to lie
   const byApi = await registry.referrersByApi(image.reference.path, image.digest);

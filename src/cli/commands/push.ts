@@ -16,12 +16,14 @@ import { openCommandWorld, platformOption } from '../world.ts';
 
 export function command(context: CommandContext): Command {
   const push = new Command('push')
-    .description('Send an image from an oci: or dir: folder to a registry or another folder, unchanged.')
-    .argument('<name>', 'oci:DIR[:ref] or dir:DIR')
-    .argument(
-      '<destination>',
-      'docker://…, oci:DIR[:ref] or dir:DIR; a name without transport means docker://',
+    .description(
+      'Send an image from a folder, an archive or an engine to a registry or another place, unchanged.',
     )
+    .argument(
+      '<name>',
+      'oci:DIR[:ref], dir:DIR, oci-archive:FILE[:ref], docker-archive:FILE[:ref], containers-storage:NAME or docker-daemon:NAME',
+    )
+    .argument('<destination>', 'docker://… or one of these; a name without transport means docker://')
     .option('-a, --all', 'of a multi-platform image send every instance and the index')
     .option('--multi-arch <which>', 'system (this machine’s instance, the default) or all')
     .option('--digestfile <file>', 'write the digest of the manifest pushed to this file')

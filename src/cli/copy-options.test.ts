@@ -1,0 +1,102 @@
+/** skopeo's flags: what each side sees, what is refused by name. */
+import { deepEqual, equal, match } from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { runBulla } from '../../test/support/fake-terminal.ts';
+import { serveAnswers } from '../../test/support/registry-faults.ts';
+
+async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'bulla-copy-flags-'));
+  try {
+    await run(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+const anything = ['copy', '--insecure-policy'];
+
+test('what is not done is refused by name, before anything is asked', () =>
+  inFolder(async (folder) => {
+    const unsupported = [
+      ['--dest-compress'],
+      ['--dest-decompress'],
+      ['--dest-compress-format', 'zstd'],
+      ['--dest-compress-level', '9'],
+      ['--dest-force-compress-format'],
+      ['--encryption-key', 'jwe:key'],
+      ['--decryption-key', 'key'],
+      ['--src-daemon-host', 'tcp://host'],
+      ['--dest-shared-blob-dir', 'folder'],
+      ['--format', 'v2s1'],
+    ];
+    for (const flags of unsupported) {
+      const { exit, err } = await runBulla(folder, [...anything, ...flags, 'dir:a', 'dir:b']);
+      equal(exit, 2, err);
+      match(err, /\[usage\.unsupported\]/);
+      match(err, new RegExp(`${flags[0]}`));
+    }
+  }));
+
+test('flags that contradict each other or name nothing are refused', () =>
+  inFolder(async (folder) => {
+    const wrong = [
+      ['--all', '--multi-arch', 'system'],
+      ['--multi-arch', 'everything'],
+      ['--strip-removed-platforms'],
+      ['--multi-arch', 'linux/amd64', '--strip-removed-platforms'],
+      ['--format', 'squashfs'],
+      ['--sign-identity', 'docker.io/library/app:1'],
+      ['--additional-tag', 'two'],
+      ['--policy', 'policy.json'],
+      ['--src-username', 'me'],
+      ['--sign-by', 'me', '--sign-identity', 'app:1'],
+    ];
+    for (const flags of wrong) {
+      const { exit, err } = await runBulla(folder, [...anything, ...flags, 'dir:a', 'dir:b']);
+      equal(exit, 2, `${flags.join(' ')}: ${err}`);
+      match(err, /\[usage\.invalid\]/, flags.join(' '));
+    }
+  }));
+
+test('without a policy nothing is copied', () =>
+  inFolder(async (folder) => {
+    const env = { XDG_CONFIG_HOME: folder, CONTAINERS_POLICY_JSON: join(folder, 'none.json') };
+    const { exit, err } = await runBulla(folder, ['copy', 'docker://127.0.0.1:1/app:1', 'dir:b'], env);
+    equal(exit === 2 || exit === 3, true, err);
+    await writeFile(join(folder, 'none.json'), '{"default": [{"type": "reject"}]}');
+  }));
+
+test('each side gets its own credentials, and the other does not see them', () =>
+  inFolder(async (folder) => {
+    const sites = await Promise.all(
+      ['source', 'destination'].map(() =>
+        serveAnswers((request, response) => {
+          if (request.headers.authorization === undefined)
+            response.writeHead(401, { 'www-authenticate': 'Basic realm="test"' }).end();
+          else response.writeHead(404).end('{}');
+        }),
+      ),
+    );
+    try {
+      const [source, destination] = sites;
+      const flags = ['--src-creds', 'reader:one', '--dest-username', 'writer', '--dest-password', 'two'];
+      const images = [`docker://${source?.host}/app:1`, `docker://${destination?.host}/app:1`];
+      const { exit } = await runBulla(folder, [...anything, '--tls-verify=false', ...flags, ...images]);
+      equal(exit, 3);
+      const shown = sites.map(({ requests }) => [
+        ...new Set(requests.flatMap(({ headers }) => headers.authorization ?? [])),
+      ]);
+      const basic = (text: string): string => `Basic ${Buffer.from(text).toString('base64')}`;
+      deepEqual(shown[0], [basic('reader:one')]);
+      deepEqual(
+        shown[1]?.filter((each) => each !== basic('writer:two')),
+        [],
+      );
+    } finally {
+      for (const each of sites) await each[Symbol.asyncDispose]();
+    }
+  }));

@@ -1,0 +1,50 @@
+/** An OCI image layout's files, in a folder or in an archive: what reading an image of it needs. */
+import { join } from 'node:path';
+
+import type { Descriptor } from '../base/descriptor.ts';
+import { algorithmOf, type Digest, hexOf } from '../base/digest.ts';
+import { BullaError } from '../base/errors.ts';
+import { readFileIfThere } from '../io/files.ts';
+import { checkedStream, readBlobFile } from './blob-file.ts';
+import type { TarArchive } from './tar-read.ts';
+
+export interface LayoutFiles extends AsyncDisposable {
+  /** The folder or archive, for messages. */
+  readonly path: string;
+  /** A small file by its name in the layout; undefined where it is missing. @throws BullaError `io.too-large`, `io.*` */
+  read(name: string, limit: number): Promise<Uint8Array | undefined>;
+  /** @throws BullaError `image.not-found`; the stream fails with `blob.digest-mismatch` */
+  blob(descriptor: Descriptor): Promise<ReadableStream<Uint8Array>>;
+}
+
+/** Where a blob is in a layout. */
+export function blobName(digest: Digest): string {
+  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
+}
+
+export function layoutInFolder(folder: string): LayoutFiles {
+  return {
+    path: folder,
+    read: (name, limit) => readFileIfThere(join(folder, name), limit),
+    blob: (descriptor) => readBlobFile(join(folder, blobName(descriptor.digest)), descriptor),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+/** Disposing closes the archive. */
+export function layoutInArchive(archive: TarArchive): LayoutFiles {
+  return {
+    path: archive.path,
+    read: async (name, limit) => {
+      const file = archive.files.get(name);
+      return file === undefined ? undefined : archive.read(file, limit);
+    },
+    blob: async (descriptor) => {
+      const file = archive.files.get(blobName(descriptor.digest));
+      if (file === undefined)
+        throw new BullaError('image.not-found', `the blob ${descriptor.digest} is missing`);
+      return checkedStream(archive.source(file), descriptor, archive.path);
+    },
+    [Symbol.asyncDispose]: () => archive[Symbol.asyncDispose](),
+  };
+}

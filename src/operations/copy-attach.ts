@@ -1,0 +1,188 @@
+/** Bringing along what goes with an image: nothing that is at the destination already is replaced or lost. */
+import { type Digest } from '../base/digest.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
+import { formatImageName } from '../base/image-name.ts';
+import type { Manifest } from '../base/manifest.ts';
+import type { Image } from '../images/image.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { LocatedStores } from '../stores/locate.ts';
+import { listReferrer } from '../stores/referrers-add.ts';
+import type { BlobMover } from './copy-blobs.ts';
+import { type Carried, referrerEntry, type Satellite, satelliteTag } from './copy-carried.ts';
+import type { Destination } from './copy-destination.ts';
+import { moveParts, putManifest } from './copy-image.ts';
+import type { World } from './world.ts';
+
+/**
+ * Looks whether everything has its place, before anything is moved.
+ * @throws BullaError `store.none`, `store.read-only`, `store.unsupported`
+ */
+export async function checkPlaces(carried: Carried, destination: Destination): Promise<void> {
+  const { name, registry } = destination;
+  const isSigned = carried.signatures.length > 0 || carried.satellites.some((each) => each.isSignature);
+  if (name.transport !== 'docker' && name.transport !== 'dir') {
+    if (!isSigned) return;
+    throw new BullaError('store.none', `${formatImageName(name)} has no place for the image’s signatures`, {
+      hint: '--remove-signatures leaves them behind; dir: keeps them',
+    });
+  }
+  if (!carried.signatures.some(({ signature }) => signature.format === 'simple')) return;
+  if (registry !== undefined) await checkWritable(destination, registry);
+}
+
+/** An HTTP lookaside takes no signature: better known before the image is there than after. */
+export async function checkWritable(destination: Destination, registry: Registry): Promise<void> {
+  const { configuration } = await destination.stores();
+  const url = configuration?.write.url ?? '';
+  if (!/^https?:/i.test(url) || (await registry.ping()).supportsSignatures) return;
+  throw new BullaError(
+    'store.read-only',
+    `GPG signatures for ${formatImageName(destination.name)} go to ${url}, which is for reading`,
+    {
+      hint: 'name a folder as lookaside-staging in registries.d and publish it to the web server; or --remove-signatures',
+    },
+  );
+}
+
+/** @returns how many there are at the destination now */
+export async function attachAll(
+  carried: Carried,
+  places: { readonly source: Image; readonly destination: Destination; readonly mover: BlobMover },
+  worlds: { readonly from: World; readonly to: World },
+): Promise<{ readonly signatures: number; readonly attachments: number }> {
+  const { source, destination, mover } = places;
+  const stores = await destination.stores();
+  for (const { of, signature } of carried.signatures) {
+    const store =
+      signature.format === 'cosign'
+        ? (stores.attachments ?? stores.writerFor('cosign'))
+        : stores.writerFor(signature.format);
+    await store.add(worlds.to.imageId(destination.image, of), signature);
+  }
+  const { satellites } = carried;
+  if (destination.registry === undefined) {
+    return {
+      signatures:
+        carried.signatures.length + (await keepInFolder(satellites, source, destination, stores, worlds)),
+      attachments: 0,
+    };
+  }
+  const { registry } = destination;
+  for (const each of satellites) {
+    await moveParts(mover, destination.sink, each.parts);
+    if (each.suffix === undefined) await putReferrer(registry, destination, each, mover);
+    else await putTagged(registry, places, each, { stores, worlds });
+  }
+  return { signatures: carried.signatures.length, attachments: satellites.length };
+}
+
+async function putReferrer(
+  registry: Registry,
+  { sink, image }: Destination,
+  { of, manifest }: Satellite,
+  mover: BlobMover,
+): Promise<void> {
+  await putManifest(mover, sink, manifest, true);
+  const { physical } = image;
+  if (physical === undefined) return;
+  await listReferrer(registry, { reference: physical, digest: of }, referrerEntry(manifest));
+}
+
+type Stored = {
+  readonly stores: LocatedStores;
+  readonly worlds: { readonly from: World; readonly to: World };
+};
+
+/** The very manifest where there is none yet; else what it holds is added to what is there. */
+async function putTagged(
+  registry: Registry,
+  {
+    source,
+    destination,
+    mover,
+  }: { readonly source: Image; readonly destination: Destination; readonly mover: BlobMover },
+  each: Satellite,
+  { stores, worlds }: Stored,
+): Promise<void> {
+  const path = destination.image.physical?.path ?? '';
+  const tag = satelliteTag(each);
+  const there = await manifestAt(registry, path, tag);
+  if (there?.digest === each.manifest.digest) return;
+  if (there === undefined) {
+    await registry.putManifest(path, tag, each.manifest);
+    mover.report({
+      kind: 'manifest',
+      digest: each.manifest.digest,
+      size: each.manifest.bytes.length,
+      sent: true,
+    });
+    return;
+  }
+  await addWhatIsNew(each, { source, destination }, { stores, worlds });
+}
+
+/** Signatures and attestations are added behind those that are there. */
+async function addWhatIsNew(
+  each: Satellite,
+  { source, destination }: { readonly source: Image; readonly destination: Destination },
+  { stores, worlds }: Stored,
+): Promise<void> {
+  const located = await worlds.from.stores(source);
+  const [read, write] =
+    each.suffix === '.sig'
+      ? [located.attachments, stores.attachments]
+      : each.suffix === '.att'
+        ? [located.oldAttestations, stores.oldAttestations]
+        : [];
+  if (read === undefined || write === undefined) {
+    worlds.to.warn(`${satelliteTag(each)} is another one at the destination already; that one stays`);
+    return;
+  }
+  for await (const { signature, location } of read.list(worlds.from.imageId(source, each.of))) {
+    if (signature.format === 'unreadable')
+      throw new BullaError(signature.code, `${location}: ${signature.message}`);
+    await write.add(worlds.to.imageId(destination.image, each.of), signature);
+  }
+}
+
+async function manifestAt(registry: Registry, path: string, tag: string): Promise<Manifest | undefined> {
+  try {
+    return await registry.manifest(path, tag);
+  } catch (error) {
+    if (isBullaError(error, 'image.not-found')) return undefined;
+    throw error;
+  }
+}
+
+/** A folder holds signatures as containers/image does, and nothing else that hangs on an image. */
+async function keepInFolder(
+  satellites: readonly Satellite[],
+  source: Image,
+  { image, name }: Destination,
+  { readers: [folder] }: LocatedStores,
+  { from, to }: { readonly from: World; readonly to: World },
+): Promise<number> {
+  const { attachments } = await from.stores(source);
+  const isKept = (each: Satellite): boolean => each.suffix === '.sig' && folder !== undefined;
+  let kept = 0;
+  for (const { of } of satellites.filter(isKept)) {
+    if (attachments === undefined || folder === undefined) continue;
+    for await (const { signature, location } of attachments.list(from.imageId(source, of))) {
+      if (signature.format === 'unreadable')
+        throw new BullaError(signature.code, `${location}: ${signature.message}`);
+      await folder.add(to.imageId(image, of), signature);
+      kept += 1;
+    }
+  }
+  const left = satellites.filter((each) => !isKept(each)).length;
+  if (left > 0) to.warn(`${left} attachments stay behind: ${formatImageName(name)} has no place for them`);
+  return kept;
+}
+
+/** All manifests that a copy consists of, each of which may have something hanging on it. */
+export function digestsOf(
+  top: Manifest,
+  parts: { readonly images: readonly Manifest[]; readonly indexes: readonly Manifest[] },
+): readonly Digest[] {
+  return [...parts.images, ...parts.indexes, top].map(({ digest }) => digest);
+}
