@@ -64,7 +64,7 @@ async function manifest(path: string, value: object, mediaType: string, tag?: st
 async function pushBuildKit(
   path: string,
   about: 'itself' | 'another' | 'another by its statement',
-): Promise<void> {
+): Promise<Digest> {
   const config = 'application/vnd.oci.image.config.v1+json';
   const platforms: Entry[] = [];
   for (const architecture of ['amd64', 'arm64']) {
@@ -109,6 +109,7 @@ async function pushBuildKit(
   ];
   await manifest(path, { manifests }, indexType, '1');
   await signByKey(path, attestation.digest);
+  return attestation.digest;
 }
 
 async function signByKey(path: string, digest: Digest): Promise<void> {
@@ -149,7 +150,7 @@ test('one that says something else than the list does counts for neither', async
 });
 
 test('inspect lists the attestation manifest, with its signature', async () => {
-  await pushBuildKit('ns/seen', 'itself');
+  const attestation = await pushBuildKit('ns/seen', 'itself');
   const { exitCode, stdout, stderr } = await bench.bulla([
     'inspect',
     '--tls-verify=false',
@@ -157,5 +158,9 @@ test('inspect lists the attestation manifest, with its signature', async () => {
     `${host}/ns/seen:1`,
   ]);
   assert.equal(exitCode, 0, stderr);
-  assert.match(stdout, /attestation|unknown/);
+  type Seen = {
+    readonly manifests: readonly { readonly digest: string; readonly signatures: readonly unknown[] }[];
+  };
+  const seen = JSON.parse(stdout) as Seen;
+  assert.equal(seen.manifests.find(({ digest }) => digest === attestation)?.signatures.length, 1, stdout);
 });
