@@ -227,11 +227,18 @@ function run() {
     process.exitCode = 2;
     return;
   }
+  // Node ends with 0 where nothing is left to wait for, also if main never came to its end: that must not read as "yes"
+  var hasCode = false;
+  process.exitCode = 3;
+  process.on('beforeExit', function () {
+    if (!hasCode) onCrash('it ended before it was done');
+  });
   load(main)
     .then(function (loaded) {
       return loaded.main(process.argv.slice(2));
     })
     .then(function (code) {
+      hasCode = true;
       // no process.exit(): what is still in a pipe's buffer would be lost
       process.exitCode = outputLost && code === 0 ? 3 : code;
     })

@@ -162,6 +162,13 @@ test('a crash is exit 3 and one line; --debug shows where', async (t) => {
   }
 });
 
+test('a main that never comes to its end is no success', async (t) => {
+  const main = `exports.main = () => new Promise(() => {});`;
+  const { exitCode, stderr } = await run((await placeWith(t, { 'dist/cli/main.cjs': main })).launcher, []);
+  assert.equal(exitCode, 3);
+  assert.match(stderr, /^bulla: it ended before it was done \[internal\.bug\]\nhint: .*\n$/);
+});
+
 test('a reader that goes away is no error; a full disk is', async (t) => {
   const main = `exports.main = async () => {
     for (let i = 0; i < 50; i++) { process.stdout.write('x'.repeat(1e5)); await new Promise((r) => setTimeout(r, 1)); }
