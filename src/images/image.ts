@@ -23,6 +23,12 @@ export interface Image extends AsyncDisposable {
   blob(descriptor: Descriptor): Promise<ReadableStream<Uint8Array>>;
 }
 
+export type PutOptions = {
+  readonly instance: boolean;
+  /** For what refers to an image, as a layout is to list it: without a name. Other sinks keep no such list. */
+  readonly listed?: Omit<Descriptor, 'annotations' | 'platform'>;
+};
+
 /** Where an image goes. */
 export interface ImageSink extends AsyncDisposable {
   readonly name: ImageName;
@@ -30,5 +36,5 @@ export interface ImageSink extends AsyncDisposable {
   /** Stores a blob; it is there afterwards only if size and digest held. */
   putBlob(descriptor: Descriptor, content: ReadableStream<Uint8Array>): Promise<void>;
   /** Stores a manifest under its digest and, without `instance`, under the sink's name (last of all). */
-  putManifest(manifest: Manifest, options?: { readonly instance: boolean }): Promise<void>;
+  putManifest(manifest: Manifest, options?: PutOptions): Promise<void>;
 }

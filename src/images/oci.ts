@@ -78,6 +78,7 @@ export async function openOciSink(path: string, name?: string): Promise<ImageSin
       writeBlobFile(await fileFor(descriptor.digest), descriptor, content),
     putManifest: async (manifest, options) => {
       await replaceFile(await fileFor(manifest.digest), manifest.bytes);
+      if (options?.listed !== undefined) await nameInLayout(path, options.listed, undefined);
       if (options?.instance === true) return;
       const { mediaType, digest, bytes } = manifest;
       await nameInLayout(path, { mediaType, digest, size: bytes.length }, name);

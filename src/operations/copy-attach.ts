@@ -7,10 +7,19 @@ import type { Image } from '../images/image.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import { listReferrer } from '../stores/referrers-add.ts';
+import type { SignatureStore } from '../stores/store.ts';
 import type { BlobMover } from './copy-blobs.ts';
-import { type Carried, referrerEntry, type Satellite, satelliteTag } from './copy-carried.ts';
+import {
+  type Carried,
+  isNoAttestation,
+  referrerEntry,
+  type Satellite,
+  satelliteTag,
+} from './copy-carried.ts';
 import type { Destination } from './copy-destination.ts';
-import { moveParts, putManifest } from './copy-image.ts';
+import { checkType, moveParts, putManifest } from './copy-image.ts';
+import { isInLayout } from './copy-layout.ts';
+import { isReferrer, putReferrers } from './copy-referrers.ts';
 import type { World } from './world.ts';
 
 /**
@@ -19,11 +28,16 @@ import type { World } from './world.ts';
  */
 export async function checkPlaces(carried: Carried, destination: Destination): Promise<void> {
   const { name, registry } = destination;
-  const isSigned = carried.signatures.length > 0 || carried.satellites.some((each) => each.isSignature);
+  if (isInLayout(destination)) {
+    for (const { manifest } of carried.satellites.filter(isReferrer)) checkType(manifest, name);
+    return;
+  }
   if (name.transport !== 'docker' && name.transport !== 'dir') {
+    const isSigned =
+      carried.signatures.some(isNoAttestation) || carried.satellites.some((each) => each.isSignature);
     if (!isSigned) return;
     throw new BullaError('store.none', `${formatImageName(name)} has no place for the image’s signatures`, {
-      hint: '--remove-signatures leaves them behind; dir: keeps them',
+      hint: '--remove-signatures leaves them behind; oci:, oci-archive: and dir: keep them',
     });
   }
   if (!carried.signatures.some(({ signature }) => signature.format === 'simple')) return;
@@ -52,7 +66,10 @@ export async function attachAll(
 ): Promise<{ readonly signatures: number; readonly attachments: number }> {
   const { source, destination, mover } = places;
   const stores = await destination.stores();
-  for (const { of, signature } of carried.signatures) {
+  const signatures = hasPlaceForAttestations(destination)
+    ? carried.signatures
+    : carried.signatures.filter(isNoAttestation);
+  for (const { of, signature } of signatures) {
     const store =
       signature.format === 'cosign'
         ? (stores.attachments ?? stores.writerFor('cosign'))
@@ -61,11 +78,11 @@ export async function attachAll(
   }
   const { satellites } = carried;
   if (destination.registry === undefined) {
-    return {
-      signatures:
-        carried.signatures.length + (await keepInFolder(satellites, source, destination, stores, worlds)),
-      attachments: 0,
-    };
+    if (destination.name.transport === 'oci') await putReferrers(carried, mover, destination.sink);
+    const unkept = carried.signatures.length - signatures.length;
+    const kept = await keepInFolder({ satellites, unkept }, source, destination, stores, worlds);
+    const attachments = isInLayout(destination) ? satellites.filter(isReferrer).length : 0;
+    return { signatures: signatures.length + kept, attachments };
   }
   const { registry } = destination;
   for (const each of satellites) {
@@ -73,7 +90,7 @@ export async function attachAll(
     if (each.suffix === undefined) await putReferrer(registry, destination, each, mover);
     else await putTagged(registry, places, each, { stores, worlds });
   }
-  return { signatures: carried.signatures.length, attachments: satellites.length };
+  return { signatures: signatures.length, attachments: satellites.length };
 }
 
 async function putReferrer(
@@ -154,29 +171,48 @@ async function manifestAt(registry: Registry, path: string, tag: string): Promis
   }
 }
 
-/** A folder holds signatures as containers/image does, and nothing else that hangs on an image. */
+function hasPlaceForAttestations(destination: Destination): boolean {
+  return destination.registry !== undefined || isInLayout(destination);
+}
+
+/** A dir: folder holds signatures as containers/image does, and nothing else that hangs on an image; a layout what has a subject. */
 async function keepInFolder(
-  satellites: readonly Satellite[],
+  { satellites, unkept }: { readonly satellites: readonly Satellite[]; readonly unkept: number },
   source: Image,
-  { image, name }: Destination,
+  destination: Destination,
   { readers: [folder] }: LocatedStores,
   { from, to }: { readonly from: World; readonly to: World },
 ): Promise<number> {
-  const { attachments } = await from.stores(source);
-  const isKept = (each: Satellite): boolean => each.suffix === '.sig' && folder !== undefined;
+  const { attachments, oldAttestations } = await from.stores(source);
+  const isLayout = isInLayout(destination);
+  // what a tag names has no subject: its signatures are kept, and the manifest is not
+  const gone = new Set(satellites.filter((each) => !isLayout || !isReferrer(each)).map(digestOfSatellite));
+  const readerOf = ({ suffix, of }: Satellite): SignatureStore | undefined => {
+    if (folder === undefined || gone.has(of)) return undefined;
+    return suffix === '.sig' ? attachments : suffix === '.att' && isLayout ? oldAttestations : undefined;
+  };
   let kept = 0;
-  for (const { of } of satellites.filter(isKept)) {
-    if (attachments === undefined || folder === undefined) continue;
-    for await (const { signature, location } of attachments.list(from.imageId(source, of))) {
+  let left = unkept;
+  for (const each of satellites) {
+    const reader = readerOf(each);
+    if (reader === undefined || folder === undefined) {
+      if (!isLayout || !isReferrer(each)) left += 1;
+      continue;
+    }
+    for await (const { signature, location } of reader.list(from.imageId(source, each.of))) {
       if (signature.format === 'unreadable')
         throw new BullaError(signature.code, `${location}: ${signature.message}`);
-      await folder.add(to.imageId(image, of), signature);
+      await folder.add(to.imageId(destination.image, each.of), signature);
       kept += 1;
     }
   }
-  const left = satellites.filter((each) => !isKept(each)).length;
-  if (left > 0) to.warn(`${left} attachments stay behind: ${formatImageName(name)} has no place for them`);
+  const name = formatImageName(destination.name);
+  if (left > 0) to.warn(`${left} attachments stay behind: ${name} has no place for them`);
   return kept;
+}
+
+function digestOfSatellite({ manifest }: Satellite): Digest {
+  return manifest.digest;
 }
 
 /** All manifests that a copy consists of, each of which may have something hanging on it. */

@@ -12,6 +12,7 @@ import { kindOf, referrerAnnotations } from '../stores/referrers-manifest.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import { cosignSignPredicateType } from '../formats/statement.ts';
 import { type Parts, readParts } from './copy-image.ts';
+import { isInLayout, layoutReferrers } from './copy-layout.ts';
 import { inParallel } from './in-parallel.ts';
 import type { World } from './world.ts';
 
@@ -59,11 +60,36 @@ export async function findCarried(
   world: World,
 ): Promise<Carried> {
   const stores = await world.stores(source);
+  if (isInLayout(source)) return findInLayout(source, digests, options, stores, world);
   const [signatures, satellites] = await Promise.all([
     options.removeSignatures ? [] : readSignatures(source, digests, stores, world),
-    isInRegistry(source) ? findSatellites(source, digests, options, stores) : [],
+    isInRegistry(source) ? findInRegistry(source, digests, options, stores) : [],
   ]);
   return { signatures, satellites };
+}
+
+/** A layout's own store has everything that is a signature; what is a referrer elsewhere too goes along as it is. */
+async function findInLayout(
+  source: Image,
+  digests: readonly Digest[],
+  options: CarryOptions,
+  stores: LocatedStores,
+  world: World,
+): Promise<Carried> {
+  const { removeSignatures, attachments } = options;
+  const referrers = attachments ? await layoutReferrers(source) : new Map<Digest, readonly Manifest[]>();
+  const satellites = await findSatellites(source, digests, options, async (of) => {
+    const read = await inParallel(referrers.get(of) ?? [], atOnce, (each) => satelliteOf(source, of, each));
+    return read.filter((each) => each !== undefined);
+  });
+  const subjects = [...new Set([...digests, ...satellites.map(({ manifest }) => manifest.digest)])];
+  const wanted: readonly Signature['format'][] = [
+    ...(removeSignatures ? [] : (['simple', 'cosign'] as const)),
+    ...(attachments ? (['attestation'] as const) : []),
+  ];
+  if (wanted.length === 0) return { signatures: [], satellites };
+  const signatures = await readSignatures(source, subjects, stores, world, !removeSignatures);
+  return { signatures: signatures.filter(({ signature }) => wanted.includes(signature.format)), satellites };
 }
 
 function isInRegistry(image: Image): image is DockerImage {
@@ -75,13 +101,14 @@ async function readSignatures(
   digests: readonly Digest[],
   { readers, attachments }: LocatedStores,
   world: World,
+  isStrict: boolean = true,
 ): Promise<Carried['signatures']> {
   const found = await inParallel(digests, atOnce, async (digest) => {
     const ofDigest: { readonly of: Digest; readonly signature: Signature }[] = [];
     for (const store of readers.filter((each) => each !== attachments)) {
       for await (const { signature, location } of store.list(world.imageId(source, digest))) {
-        if (signature.format === 'unreadable') throw notCarried(signature.code, location, signature.message);
-        ofDigest.push({ of: digest, signature });
+        if (signature.format !== 'unreadable') ofDigest.push({ of: digest, signature });
+        else if (isStrict) throw notCarried(signature.code, location, signature.message);
       }
     }
     return ofDigest;
@@ -95,8 +122,7 @@ function notCarried(code: BullaError['code'], location: string, message: string)
   });
 }
 
-/** Around the image, then around what was found there. */
-async function findSatellites(
+async function findInRegistry(
   source: DockerImage,
   digests: readonly Digest[],
   options: CarryOptions,
@@ -108,12 +134,22 @@ async function findSatellites(
       ? (['.sig'] as const)
       : [];
   const wanted = suffixes.filter((each) => each !== '.sig' || !options.removeSignatures);
+  return findSatellites(source, digests, options, (digest) =>
+    satellitesOf(source, digest, wanted, options.attachments),
+  );
+}
+
+/** Around the image, then around what was found there. */
+async function findSatellites(
+  source: Image,
+  digests: readonly Digest[],
+  options: CarryOptions,
+  lookAround: (digest: Digest) => Promise<readonly Satellite[]>,
+): Promise<readonly Satellite[]> {
   const found = new Map<string, Satellite>();
   let around: readonly Digest[] = digests;
   for (let depth = 0; depth < deepest && around.length > 0; depth += 1) {
-    const next = await inParallel(around, atOnce, (digest) =>
-      satellitesOf(source, digest, wanted, options.attachments),
-    );
+    const next = await inParallel(around, atOnce, lookAround);
     const fresh = next
       .flat()
       .filter((each) => !options.removeSignatures || !each.isSignature)
@@ -180,15 +216,23 @@ async function referrerOf(
 ): Promise<Satellite | undefined> {
   if (entry.size > limits.manifestBytes) return undefined;
   try {
-    const manifest = await source.manifest(entry.digest);
-    const parsed = parseManifest(manifest);
-    if (parsed.kind === 'schema1' || parsed.subject?.digest !== of) return undefined;
-    const parts = await readParts(source, manifest);
-    return { of, manifest, parts, isSignature: parsed.kind === 'image' && isSignature(parsed) };
+    return await satelliteOf(source, of, await source.manifest(entry.digest));
   } catch (error) {
     if (isBullaError(error, 'image.not-found')) return undefined;
     throw error;
   }
+}
+
+async function satelliteOf(source: Image, of: Digest, manifest: Manifest): Promise<Satellite | undefined> {
+  const parsed = parseManifest(manifest);
+  if (parsed.kind === 'schema1' || parsed.subject?.digest !== of) return undefined;
+  const parts = await readParts(source, manifest);
+  return { of, manifest, parts, isSignature: parsed.kind === 'image' && isSignature(parsed) };
+}
+
+/** An attestation says what it says of an image, and stays when signatures are removed. */
+export function isNoAttestation({ signature }: Carried['signatures'][number]): boolean {
+  return signature.format !== 'attestation';
 }
 
 /** An attestation is none: what it says of the image it says whoever signed that. */

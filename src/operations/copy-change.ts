@@ -9,7 +9,7 @@ import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { type ImageManifest, type Manifest, parseManifest, takeManifest } from '../base/manifest.ts';
 import type { Image } from '../images/image.ts';
-import type { Carried } from './copy-carried.ts';
+import { type Carried, isNoAttestation } from './copy-carried.ts';
 import type { Parts } from './copy-image.ts';
 import type { Chosen } from './copy-selection.ts';
 
@@ -71,7 +71,7 @@ export async function changeManifests(changing: Changing): Promise<Changed> {
 function refuseFrozen({ carried, request }: Changing): void {
   const { destination, preserveDigests = false } = request;
   const what = 'the manifest would have to change';
-  if (carried.signatures.length > 0 || carried.satellites.some(({ isSignature }) => isSignature)) {
+  if (carried.signatures.some(isNoAttestation) || carried.satellites.some(({ isSignature }) => isSignature)) {
     throw new BullaError('copy.signatures-freeze', `${what}, which would invalidate the image’s signatures`, {
       hint: 'leave the format and the platforms as they are, or give --remove-signatures',
     });
@@ -88,7 +88,7 @@ function refuseFrozen({ carried, request }: Changing): void {
   if (preserveDigests) {
     throw new BullaError('copy.preserve-digests', `${what}, and --preserve-digests forbids it`);
   }
-  if (carried.satellites.length > 0) {
+  if (carried.satellites.length > 0 || carried.signatures.length > 0) {
     throw new BullaError(
       'copy.attachments-freeze',
       `${what}, which would leave what hangs on the image without it`,

@@ -9,7 +9,9 @@ import type { Image, ImageSink } from '../images/image.ts';
 import { openSink } from '../images/open.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import { type BlobMover, openBlobMover } from './copy-blobs.ts';
-import { moveParts, type Parts, putManifest } from './copy-image.ts';
+import type { Changed } from './copy-change.ts';
+import { moveParts, putManifest } from './copy-image.ts';
+import { putReferrers } from './copy-referrers.ts';
 import type { World } from './world.ts';
 
 export type Destination = AsyncDisposable & {
@@ -88,7 +90,7 @@ function imageOf(sink: ImageSink): Image {
  * @param byDigest the top manifest too, for what is to hang on it
  */
 export async function deliver(
-  { source, top, parts }: { readonly source: Image; readonly top: Manifest; readonly parts: Parts },
+  { source, top, parts, carried }: Changed,
   destination: Destination,
   told: Parameters<typeof openBlobMover>[2] & { readonly byDigest: boolean },
 ): Promise<BlobMover> {
@@ -98,6 +100,8 @@ export async function deliver(
   const isThere = parts.images.length === 0 && (await hasManifest(top, destination));
   if (!isThere) await moveParts(mover, sink, parts);
   else mover.skip(parts.blobs);
+  // an archive is written with its name
+  if (destination.name.transport === 'oci-archive') await putReferrers(carried, mover, sink);
   if (registry === undefined) await putManifest(mover, sink, top, false);
   else if (told.byDigest && !isThere) await putManifest(mover, sink, top, true);
   return mover;

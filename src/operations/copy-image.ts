@@ -74,7 +74,7 @@ export function checkDestination(manifest: Manifest, name: ImageName): void {
 /** @throws BullaError `image.unsupported` */
 export function checkType(manifest: Manifest, name: ImageName): void {
   const oci: readonly string[] = [mediaTypes.ociManifest, mediaTypes.ociIndex];
-  if (name.transport === 'oci' && !oci.includes(manifest.mediaType)) {
+  if (['oci', 'oci-archive'].includes(name.transport) && !oci.includes(manifest.mediaType)) {
     throw new BullaError(
       'image.unsupported',
       `an OCI layout holds OCI manifests, not ${manifest.mediaType}`,
