@@ -10,6 +10,9 @@ import { mediaTypes } from '../src/base/descriptor.ts';
 import { type Digest, digestOf } from '../src/base/digest.ts';
 import { parseImageName } from '../src/base/image-name.ts';
 import { parseReference } from '../src/base/reference.ts';
+import { openHttp } from '../src/io/http.ts';
+import { openFulcioSigner } from '../src/keys/fulcio/open-fulcio-signer.ts';
+import { givenToken } from '../src/keys/oidc/token-source.ts';
 import type { SigstoreSigner } from '../src/keys/signer.ts';
 import { makeKeyPair } from '../src/keys/sigstore/private-key.ts';
 import { crypto } from '../src/base/node.ts';
@@ -23,6 +26,7 @@ import { createRegistry } from '../src/servers/registry/registry.ts';
 import { serveRegistry } from '../src/servers/registry/serve.ts';
 import { forgeInstance, trustedRootBytes } from './support/bundle-forge.ts';
 import { answerV1, answerV2 } from './support/forged-rekor.ts';
+import { openFulcioStub } from './support/fulcio-stub.ts';
 import { type FaultyRegistry, serveAnswers } from './support/registry-faults.ts';
 
 const instance = forgeInstance();
@@ -176,6 +180,51 @@ test('a log that lies, or is not there: nothing is in the registry, not even wha
     assert.equal(await isBare('lies', digest), true, code);
   }
 });
+
+test('Fulcio certified, or a log took it, and the next service is gone or stalls: nothing is in the registry', async () => {
+  const { digest } = await pushImage('between', '1');
+  await using fulcio = await openFulcioStub(() => ({}));
+  await using silent = await serveAnswers(() => undefined);
+  await using cut = await serveAnswers((_, response) => void response.destroy());
+  await using limiting = await serveAnswers(
+    (_, response) => void response.writeHead(429, { 'retry-after': '0' }).end(),
+  );
+  const good = { url: `http://${log.host}`, version: 1 } as const;
+  const at = (service: { readonly host: string }) => ({ url: `http://${service.host}`, version: 1 }) as const;
+  const cases: readonly [Partial<Witnesses>, string][] = [
+    [{ logs: [{ url: 'http://127.0.0.1:9', version: 1 }] }, 'log.failed'],
+    [{ logs: [at(cut)] }, 'log.failed'],
+    [{ logs: [at(silent)] }, 'log.failed'],
+    [{ logs: [at(limiting)] }, 'log.rate-limited'],
+    [{ logs: [good, at(cut)] }, 'log.failed'],
+    [{ logs: [good], timestamps: [at(cut)] }, 'timestamp.failed'],
+  ];
+  await using http = openHttp();
+  for (const [more, code] of cases) {
+    const asked = fulcio.requests.length;
+    await using keyless = await openFulcioSigner({
+      url: fulcio.url,
+      http,
+      token: givenToken(identityToken(), 'the test'),
+    });
+    const witnesses = seenBy({ roots: [], ...more });
+    const signers = [plan(keyless, { witnesses })];
+    // only where nothing answers does anybody wait for it
+    const signal = AbortSignal.timeout(more.logs?.[0]?.url.endsWith(silent.host) === true ? 1000 : 60_000);
+    await assert.rejects(sign({ image: image('between'), signers }, { ...on, signal }), { code });
+    assert.equal(fulcio.requests.length, asked + 1, code);
+    assert.equal(await isBare('between', digest), true, code);
+  }
+});
+
+/** A token that the stub believes. */
+function identityToken(): string {
+  const exp = Math.floor(Date.now() / 1000) + 600;
+  const claims = { iss: 'https://issuer.example', aud: 'sigstore', sub: 'u1', exp };
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const who = { email: 'alice@example.com', email_verified: true };
+  return `${part({ alg: 'RS256' })}.${part({ ...claims, ...who })}.c2lnbmF0dXJl`;
+}
 
 test('no log is asked before every signature has its place', async () => {
   const { digest } = await pushImage('places', '1');

@@ -84,6 +84,8 @@ test('media types', () => {
   assert.equal(parseBundle(changed({ mediaType })).version, '0.3');
   for (const other of [
     'application/vnd.dev.sigstore.bundle.v0.4+json',
+    'application/vnd.dev.sigstore.bundle.v0.3.1+json',
+    'application/vnd.dev.sigstore.bundle+json;version=0.3.1',
     'application/vnd.dev.sigstore.bundle+json;version=0.4',
     'application/vnd.dev.sigstore.bundle+json',
     'application/json',
@@ -96,12 +98,18 @@ test('media types', () => {
 const entry = valueAt('verificationMaterial.tlogEntries.0') as Json;
 const certificate = valueAt('verificationMaterial.certificate');
 const version2 = 'application/vnd.dev.sigstore.bundle+json;version=0.2';
+const bundleType = valueAt('mediaType');
 const without = { 'material.certificate': undefined };
 const signature = 'messageSignature.signature';
 
 const faults: Readonly<Record<string, Json>> = {
   'an unknown member': { more: 1 },
   'an unknown member of an entry': { 'entry.more': 1 },
+  'a name with underscores': { media_type: bundleType },
+  'a name with underscores in place of its own': {
+    'entry.logIndex': undefined,
+    'entry.log_index': '11',
+  },
   'both contents': { dsseEnvelope: { payload: '', payloadType: 'x', signatures: [] } },
   'no content': { messageSignature: undefined },
   'no material': without,

@@ -81,6 +81,20 @@ test('what a bundle says of its digest is not what decides', async () => {
   equal(await code(bytes, bundle(lies(utf8('x'))), keyOf(key)), 'signature.wrong-digest');
 });
 
+test('a bundle need not say what digest it is of: the file decides', async () => {
+  const key = forge.ecKey();
+  const { json } = forgeBundle(instance, {
+    signer: key,
+    content: { message },
+    logs: [],
+    change: ({ messageSignature = {} }) => void delete messageSignature['messageDigest'],
+  });
+  equal(await code(bytes, bundle(json), keyOf(key)), 'accepted');
+  equal(await code(digestBy('sha256'), bundle(json), keyOf(key)), 'accepted');
+  equal(await code({ kind: 'bytes', bytes: utf8('x') }, bundle(json), keyOf(key)), 'signature.invalid');
+  equal(await code(digestBy('sha256', utf8('x')), bundle(json), keyOf(key)), 'signature.invalid');
+});
+
 test('by a digest alone, for each kind of key that allows it', async () => {
   for (const [pair, hash] of [
     [forge.ecKey(), 'sha256'],
@@ -98,7 +112,7 @@ test('by a digest alone, for each kind of key that allows it', async () => {
     equal(
       await code(
         digestBy(hash),
-        { ...proof, text: utf8(encodeBase64(signature.with(9, 0xff))) },
+        { ...proof, text: utf8(encodeBase64(signature.with(9, (signature[9] ?? 0) ^ 0xff))) },
         keyOf(pair),
       ),
       'signature.invalid',

@@ -482,6 +482,26 @@ test('referrers by the fallback tag where there is no API', async () => {
   for (status of [500, 403, 401]) await assert.rejects(registry.referrers('r', digest));
 });
 
+test('an index of 10,000 referrers is refused, from the API, from its pages and from the fallback tag', async () => {
+  const tag = digest.replace(':', '-');
+  const many = indexOf(...Array.from({ length: 10_000 }, () => 'a'));
+  const some = indexOf(...Array.from({ length: 500 }, () => 'a'));
+  for (const kind of ['api', 'pages', 'tag'] as const) {
+    let asked = 0;
+    await using site = await serveAnswers((request, response) => {
+      asked += 1;
+      response.setHeader('content-type', ociIndex);
+      const isTag = request.url === `/v2/r/manifests/${tag}`;
+      if (kind === 'pages') response.setHeader('link', `</v2/r/referrers/${digest}?n=${asked}>; rel="next"`);
+      if (kind === 'tag' && !isTag) response.writeHead(404).end();
+      else response.end(kind === 'pages' ? some : many);
+    });
+    await using registry = open(site.host);
+    await assert.rejects(registry.referrers('r', digest), code('registry.too-many-referrers'), kind);
+    assert.ok(asked < 10, `${kind}: ${asked}`);
+  }
+});
+
 test('more referrers than an image can have are refused', async () => {
   await using site = await serveAnswers((_request, response) =>
     response.setHeader('content-type', ociIndex).end(indexOf(...Array.from({ length: 1001 }, () => 'a'))),

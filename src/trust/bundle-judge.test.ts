@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { utf8 } from '../base/bytes.ts';
 import { parseSigstorePublicKey } from '../keys/sigstore/public-key.ts';
-import { type BundleJson, forgeBundle } from '../../test/support/bundle-forge.ts';
+import { type BundleJson, type EntryJson, forgeBundle } from '../../test/support/bundle-forge.ts';
 import {
   byKey,
   code,
@@ -12,6 +12,8 @@ import {
   judged,
   key,
   leaf,
+  roots,
+  rootsWith,
   ruleOf,
   signType,
   statement,
@@ -59,6 +61,59 @@ test('a key: signature and statement; what else is there must hold where it can 
       ),
   };
   equal(code({ signer: key, ...entry }, rule), 'signature.log-entry-invalid');
+});
+
+test('a root that vouches for nothing passes nothing over', () => {
+  const rule = { signer: byKey, log: 'optional' } as const;
+  const empty = rootsWith((root) =>
+    Object.assign(root, { tlogs: [], ctlogs: [], certificateAuthorities: [], timestampAuthorities: [] }),
+  );
+  const logless = rootsWith((root) => Object.assign(root, { tlogs: [] }));
+  for (const given of [empty, logless, [...empty, ...logless]]) {
+    equal(code({ signer: key }, { ...rule, roots: given }), 'signature.log-entry-invalid');
+    equal(code({ signer: key, logs: ['v2'] }, { ...rule, roots: given }), 'signature.log-entry-invalid');
+    // the key vouches for itself where there is nothing to check
+    equal(code({ signer: key, logs: [] }, { ...rule, roots: given }), 'accepted');
+    equal(code({ signer: key }, { ...rule, roots: given, log: 'ignored' }), 'accepted');
+  }
+  const stamped = { signer: key, logs: [], timestamps: 1 };
+  equal(code(stamped, { ...rule, roots: empty }), 'signature.timestamp-invalid');
+  equal(code(stamped, { ...rule, roots: logless }), 'accepted');
+  equal(code({ signer: key }, { ...rule, roots: [...empty, ...roots] }), 'accepted');
+  match(code({}, { roots: empty }), /^signature\./);
+});
+
+test('indices that are missing are those of the first leaf, and negative ones are none', () => {
+  // so that neither log has no other leaf
+  for (const log of ['v1', 'v2'] as const)
+    forgeBundle(instance, { signer: leaf, content: statement(), logs: [log] });
+  for (const log of ['v1', 'v2'] as const) {
+    const changed = (change: (entry: EntryJson) => unknown): string =>
+      code({
+        logs: [log],
+        timestamps: 1,
+        change: ({ verificationMaterial: { tlogEntries } }) =>
+          tlogEntries.forEach((entry) => void change(entry)),
+      });
+    equal(
+      changed((entry) => entry),
+      'accepted',
+    );
+    for (const where of ['entry', 'proof'] as const) {
+      const at = (entry: EntryJson): Record<string, unknown> =>
+        where === 'entry' ? entry : entry.inclusionProof;
+      equal(
+        changed((entry) => delete at(entry)['logIndex']),
+        'signature.log-entry-invalid',
+        `${log} ${where}`,
+      );
+      equal(
+        changed((entry) => (at(entry)['logIndex'] = '-1')),
+        'signature.malformed',
+        `${log} ${where}`,
+      );
+    }
+  }
 });
 
 test('what is stated: type, subject, name', () => {

@@ -48,8 +48,7 @@ function signedByKeys(
     {
       logs: logsOf(rule.roots, rule.logKeys),
       authorities: rule.roots.flatMap(({ timestampAuthorities }) => timestampAuthorities),
-      log: rule.log,
-      timestamp: rule.timestamp,
+      ...demandsOf(evidence, rule),
     },
   );
   if (!witnessed.ok) return witnessed;
@@ -61,5 +60,24 @@ function signedByKeys(
     times,
     isLogged,
     notes,
+  };
+}
+
+/**
+ * Who gives a root wants what is there to be checked by it: a log entry is not passed over because the root has no log, nor a
+ * timestamp because the root vouches for nothing at all.
+ */
+function demandsOf(
+  { logEntries, timestamps }: UntrustedEvidence,
+  { roots, log, timestamp }: BundleRule,
+): Pick<BundleRule, 'log' | 'timestamp'> {
+  const isUseless = roots.every(
+    ({ transparencyLogs, timestampAuthorities }) =>
+      transparencyLogs.length + timestampAuthorities.length === 0,
+  );
+  const mustHold = { log: logEntries.length > 0, timestamp: isUseless && timestamps.length > 0 };
+  return {
+    log: log === 'optional' && roots.length > 0 && mustHold.log ? 'required' : log,
+    timestamp: timestamp === 'optional' && roots.length > 0 && mustHold.timestamp ? 'required' : timestamp,
   };
 }

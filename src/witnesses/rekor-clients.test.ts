@@ -174,6 +174,7 @@ test('lies are not stored', async () => {
     ],
     ['another time', changed((entry) => (entry['integratedTime'] = 5))],
     ['a negative index', changed((entry) => (entry['logIndex'] = -1))],
+    ['no index', changed((entry) => delete entry['logIndex'])],
     ['half an index', changed((entry) => (entry['logIndex'] = 1.5))],
     ['no time', changed((entry) => delete entry['integratedTime'])],
     ['a body in bad base64', changed((entry) => (entry['body'] = `${String(entry['body'])}=`))],
@@ -200,6 +201,9 @@ test('lies are not stored', async () => {
       (request) => withProof(answerV2(request), { rootHash: Buffer.alloc(32).toString('base64') }),
     ],
     ['another index', (request) => ({ ...answerV2(request), logIndex: '0' })],
+    ['a negative index', (request) => ({ ...answerV2(request), logIndex: '-1' })],
+    ['no index', (request) => ({ ...answerV2(request), logIndex: undefined })],
+    ['no index in the proof', (request) => withProof(answerV2(request), { logIndex: undefined })],
     [
       'another version',
       (request) => ({ ...answerV2(request), kindVersion: { kind: 'hashedrekord', version: '0.0.3' } }),

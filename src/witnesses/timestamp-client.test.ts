@@ -1,5 +1,6 @@
 /** Timestamp authorities that answer as they should, and that lie. */
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 
 import { forgeTimestamp } from '../../test/support/bundle-forge-timestamp.ts';
@@ -106,4 +107,18 @@ test('an authority that fails, limits, and is not there', async () => {
   await assert.rejects(requestTimestamp('http://127.0.0.1:9/', signature, { http }), {
     code: 'timestamp.failed',
   });
+});
+
+test('an authority that stalls ends with the command’s own time; one that is cut off, or says too much', async () => {
+  const cases: readonly [string, (response: ServerResponse) => unknown][] = [
+    ['timestamp.failed', () => undefined],
+    ['timestamp.failed', (response) => response.write('0', () => response.destroy())],
+    ['timestamp.answer-invalid', (response) => response.end('0'.repeat(1_100_000))],
+  ];
+  for (const [code, answer] of cases) {
+    await using server = await serveAnswers((_, response) => void answer(response));
+    await using http = openHttp();
+    const signal = AbortSignal.timeout(300);
+    await assert.rejects(requestTimestamp(`http://${server.host}/`, signature, { http, signal }), { code });
+  }
 });

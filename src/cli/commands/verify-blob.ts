@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 
 import { textOrThrow } from '../../base/bytes.ts';
-import { BullaError } from '../../base/errors.ts';
+import { BullaError, isBullaError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { readBoundedFile } from '../../io/files.ts';
 import { type Artifact, type BlobProof, verifyBlob } from '../../operations/verify-blob.ts';
@@ -84,12 +84,21 @@ async function readProof(parsed: Parsed): Promise<BlobProof> {
     );
   }
   if (bundle !== undefined) {
-    // a byte more than is read, so that too much of it is a refusal
-    return { kind: 'bundle', json: await readBoundedFile(bundle, limits.bundleBytes + 1), name: bundle };
+    return { kind: 'bundle', json: await readJudged(bundle, limits.bundleBytes), name: bundle };
   }
   const name = signature ?? '';
-  const text = await readBoundedFile(name, limits.signatureBytes);
+  const text = await readJudged(name, limits.signatureBytes);
   if (certificate === undefined) return { kind: 'signature', text, name };
   const pem = textOrThrow(await readBoundedFile(certificate, limits.signatureBytes), certificate);
   return { kind: 'signature', text, certificate: pem, name };
+}
+
+/** Too much of what is under judgement is a refusal, not a failure to decide. */
+async function readJudged(path: string, maxBytes: number): Promise<Uint8Array> {
+  try {
+    return await readBoundedFile(path, maxBytes);
+  } catch (error) {
+    if (!isBullaError(error, 'io.too-large')) throw error;
+    throw new BullaError('signature.too-large', error.message, { cause: error });
+  }
 }
