@@ -59,6 +59,8 @@ export type Copied = {
   readonly mediaType: string;
   /** Bytes of the manifest. */
   readonly size: number;
+  /** Where no manifest is kept: what one gets who reads the copy. Null: nothing that could be told without reading it all. */
+  readonly served?: Digest | null;
   /** What was judged and read; another digest where the manifest was changed. */
   readonly sourceDigest: Digest;
   /** Signatures of lookasides and folders, and manifests that hang on the image, that went along. */
@@ -112,10 +114,19 @@ export async function copy(
     digest,
     mediaType,
     size: bytes.length,
+    ...(await servedAs(request.destination, to)),
     sourceDigest: chosen.top.digest,
     carried: carriedAlong,
     signatures,
   };
+}
+
+/** A docker-archive's manifest is made of what is in it, by each reader anew; Docker keeps none. */
+async function servedAs(name: ImageName, world: World): Promise<Pick<Copied, 'served'>> {
+  if (name.transport === 'docker-daemon') return { served: null };
+  if (name.transport !== 'docker-archive') return {};
+  await using image = await openImage(name, world);
+  return { served: (await image.manifest()).digest };
 }
 
 /** Images judged at once. */

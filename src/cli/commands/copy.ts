@@ -157,6 +157,9 @@ function printReceipt(copied: Copied, destination: ImageName, { terminal }: Comm
   terminal.print(`${formatImageName(destination)} ${copied.digest}`);
   const { signatures, attachments } = copied.carried;
   if (copied.sourceDigest !== copied.digest) terminal.print(`  changed from ${copied.sourceDigest}`);
+  const { served } = copied;
+  if (served !== undefined)
+    terminal.print(`  served there: ${served ?? 'without a manifest, so by no digest'}`);
   if (signatures + attachments > 0)
     terminal.print(`  carried along: ${signatures} signatures, ${attachments} attachments`);
   for (const made of copied.signatures) {
