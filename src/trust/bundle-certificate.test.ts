@@ -163,6 +163,12 @@ test('a log entry about something else', () => {
     .tlogEntries;
   const lent = (bundle: BundleJson): void => void (bundle.verificationMaterial.tlogEntries = entries);
   equal(code({ change: lent }), 'signature.log-entry-invalid');
+  // another payload's promise or proof alone, beside what is its own otherwise
+  for (const member of ['inclusionPromise', 'inclusionProof'] as const) {
+    const part = ({ verificationMaterial: { tlogEntries } }: BundleJson): void =>
+      tlogEntries.forEach((entry) => void Object.assign(entry, { [member]: entries[0]?.[member] }));
+    equal(code({ change: part }), 'signature.log-entry-invalid', member);
+  }
   const twice = ({ verificationMaterial: { tlogEntries } }: BundleJson): void =>
     void tlogEntries.push(...tlogEntries);
   equal(code({ change: twice }), 'signature.malformed');
