@@ -42,7 +42,10 @@ export function command(context: CommandContext): Command {
     .description(
       'Copy an image as the policy allows it, its bytes unchanged, with its signatures and whatever hangs on it. The name comes last.',
     )
-    .argument('<source>', 'docker://…, oci:DIR[:ref] or dir:DIR; a name without transport means docker://')
+    .argument(
+      '<source>',
+      'docker://…, a folder (oci:, dir:), an archive or an engine; a name without transport means docker://',
+    )
     .argument('<destination>', 'the same');
   withCopyOptions(withTwinOptions(copying));
   withPlatformOptions(
