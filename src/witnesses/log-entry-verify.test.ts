@@ -26,7 +26,7 @@ import {
   sampleBundle,
   sampleRoot,
 } from '../../test/support/bundle-samples.ts';
-import { ecKey, pemOf, rsaKey } from '../../test/support/sigstore-forge.ts';
+import { ecKey, pemOf, rsaKey, signBytes } from '../../test/support/sigstore-forge.ts';
 import type { UntrustedLogEntry } from './log-entry.ts';
 import {
   type LoggedArtifact,
@@ -153,6 +153,14 @@ test('Rekor v2 gives a proof and no signed timestamp', () => {
     false,
   );
   assert.equal(forged({ logs: ['v2'] }, (entry) => ({ ...entry, logIndex: 1n })).ok, false);
+  // not even one that its key has made
+  const promised = (entry: UntrustedLogEntry): UntrustedLogEntry => {
+    const { body, logId, logIndex } = entry;
+    const signed = `{"body":"${encodeBase64(body)}","integratedTime":${instance.time},"logID":"${Buffer.from(logId).toString('hex')}","logIndex":${logIndex}}`;
+    const signedEntryTimestamp = signBytes(instance.rekor2.key, utf8(signed));
+    return { ...entry, integratedTime: BigInt(instance.time), signedEntryTimestamp };
+  };
+  assert.equal(forged({ logs: ['v2'] }, promised).ok, false);
 });
 
 test('another signer, signature or content than the entry is about', () => {
