@@ -29,8 +29,13 @@ function requirementJson(requirement: RequirementVerdict): unknown {
   return { ...requirement, signatures: requirement.signatures.map(signatureJson) };
 }
 
-/** One signature's verdict. Whether it is a list's is in the message. */
-export function signatureJson({ statement, list: _list, ...signature }: SignatureVerdict): object {
+/** One signature's verdict. Whether it is a list's, and what is to be noted, is in the message. */
+export function signatureJson({
+  statement,
+  list: _list,
+  notes: _notes,
+  ...signature
+}: SignatureVerdict): object {
   if (statement === undefined) return signature;
   return { ...signature, statement: JSON.parse(textOf(statement) ?? 'null') as unknown };
 }
@@ -120,7 +125,15 @@ export function signatureLine(signature: SignatureVerdict): string {
       ? ''
       : `stating ${printable(predicateType)} `;
   const of = list === undefined ? '' : `with the list ${list} `;
-  return `${by}${name === undefined ? '' : `for ${printable(name)} `}${says}${of}(${where})`;
+  return `${by}${name === undefined ? '' : `for ${printable(name)} `}${says}${of}(${where})${unchecked(signature)}`;
+}
+
+/** What is there and nobody looked at is named, so that it is not taken for proof. */
+function unchecked({ notes = [] }: SignatureVerdict): string {
+  return notes
+    .filter((note) => note.endsWith('not checked'))
+    .map((note) => `; ${note}`)
+    .join('');
 }
 
 /** What else holds of an accepted signature with witnesses or a statement, for --explain. */

@@ -17,13 +17,14 @@ export function signedBy({ identity, key = '', times: [time] }: Signed): string 
 /** What holds of a signature whose signer is proven. */
 export function proven(
   place: Place,
-  { signer, key, identity, times }: Signed,
-): Pick<SignatureVerdict, 'format' | 'store' | 'key' | 'identity' | 'signer' | 'times'> {
+  { signer, key, identity, times, notes }: Signed,
+): Pick<SignatureVerdict, 'format' | 'store' | 'key' | 'identity' | 'signer' | 'times' | 'notes'> {
   return {
     ...place,
     signer,
     ...(key !== undefined && { key }),
     ...(identity !== undefined && { identity }),
+    ...(notes.length > 0 && { notes }),
     ...(times.length > 0 && { times: times.map((time) => new Date(time).toISOString()) }),
   };
 }

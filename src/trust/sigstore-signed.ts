@@ -53,7 +53,14 @@ export function judgeAttachment(stored: StoredLike, rule: SigstoreRule, subject:
   if (!match.ok) return { ...named, accepted: false, code: match.code, message: match.message };
   const by = identity === undefined ? key.keyId : printable(identity);
   const message = `signed by ${by} for ${printable(claim.dockerReference)}${note === undefined ? '' : `; ${note}`}`;
-  return { ...named, reference: claim.dockerReference, accepted: true, code: 'accepted', message };
+  return {
+    ...named,
+    ...(note !== undefined && { notes: [note] }),
+    reference: claim.dockerReference,
+    accepted: true,
+    code: 'accepted',
+    message,
+  };
 }
 
 type Fault = { readonly ok: false; readonly code: ErrorCode; readonly message: string };

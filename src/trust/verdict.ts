@@ -43,6 +43,8 @@ export type SignatureVerdict = {
   readonly statement?: Uint8Array;
   /** When it was signed, by every log and timestamp authority that is trusted and says so: RFC 3339. */
   readonly times?: readonly string[];
+  /** What is worth saying where it is accepted, such as what was not checked; the message says it too. */
+  readonly notes?: readonly string[];
   /** The list whose signature it is, where the manifest counts as signed because the list names it. */
   readonly list?: Digest;
   /** The names of a trust.yaml's signers whose it is, where it is accepted. */
