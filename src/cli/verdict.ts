@@ -25,7 +25,7 @@ export function verdictJson(verdict: ImageVerdict): unknown {
 }
 
 /** A statement that was asked for is shown as the JSON that it is. */
-function requirementJson(requirement: RequirementVerdict): unknown {
+export function requirementJson(requirement: RequirementVerdict): object {
   return { ...requirement, signatures: requirement.signatures.map(signatureJson) };
 }
 

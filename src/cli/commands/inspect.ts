@@ -4,7 +4,12 @@ import { Command } from 'commander';
 import { printable } from '../../base/bytes.ts';
 import { errorCodes } from '../../base/errors.ts';
 import { parseImageName } from '../../base/image-name.ts';
-import { type InspectedManifest, inspect, type SeenSignature } from '../../operations/inspect.ts';
+import {
+  type InspectedManifest,
+  type Inspection,
+  inspect,
+  type SeenSignature,
+} from '../../operations/inspect.ts';
 import type { ForTool } from '../../operations/verify-for.ts';
 import type { CommandContext } from '../command.ts';
 import {
@@ -17,6 +22,7 @@ import {
   withRegistryOptions,
 } from '../options.ts';
 import { worstOutcome } from '../outcome.ts';
+import { requirementJson, signatureJson } from '../verdict.ts';
 import { openCommandWorld } from '../world.ts';
 import { withSignerOptions } from '../judge-options.ts';
 import { judgedBy } from './verify.ts';
@@ -49,13 +55,27 @@ async function run(image: string, parsed: Parsed, context: CommandContext): Prom
   await using world = await openCommandWorld(parsed, terminal, [name]);
   const by = namesJudge(parsed) ? judgedBy(parsed, context) : undefined;
   const found = await inspect({ image: name, ...(by !== undefined && { by }) }, world);
-  if (flagOption(parsed, 'json')) terminal.printJson(found);
+  if (flagOption(parsed, 'json')) terminal.printJson(inspectionJson(found));
   else {
     terminal.print(found.image);
     for (const manifest of found.manifests) printManifest(manifest, context);
   }
   const problems = found.manifests.flatMap((each) => each.problems ?? []);
   if (problems.length > 0) context.finish(worstOutcome(problems.map(({ code }) => errorCodes[code])));
+}
+
+/** As `verify --json` writes verdicts. */
+function inspectionJson(found: Inspection): object {
+  const manifests = found.manifests.map(({ signatures, verdict, ...manifest }) => ({
+    ...manifest,
+    signatures: signatures.map((each) =>
+      each.verdict === undefined ? each : { ...each, verdict: signatureJson(each.verdict) },
+    ),
+    ...(verdict !== undefined && {
+      verdict: { ...verdict, requirements: verdict.requirements.map(requirementJson) },
+    }),
+  }));
+  return { ...found, manifests };
 }
 
 /** Flags that say who judges, or how: one of the latter alone is for `judgedBy` to refuse. */
