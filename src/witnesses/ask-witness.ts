@@ -7,7 +7,7 @@ import { BullaError, type ErrorCode, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { displayUrl, type HttpClient, type HttpRequest, type HttpResponse } from '../io/http.ts';
 import type { TrustedRoot } from '../keys/trusted-root/trusted-root.ts';
-import { type RetryClock, retrying, systemClock } from '../registry/retry.ts';
+import { type RetryClock, retrying, systemClock, wasDropped } from '../registry/retry.ts';
 
 /** How a service is reached, and by what its answers are checked. */
 export type ServiceOptions = {
@@ -77,13 +77,26 @@ export async function callService(call: ServiceCall, options: ServiceOptions): P
   };
   try {
     const retry = { times: retries, clock, ...(signal !== undefined && { signal }) };
-    const response = await retrying(retry, 'unprocessed', () => http.request(request));
+    const response = await retrying(retry, 'unprocessed', () => sendAgain(http, request));
     const { status, headers } = response;
     const body = await response.bytes();
     if (status === 200 || status === 201 || statuses.includes(status)) return { status, headers, body };
     throw unwanted(kind, url, status, body);
   } catch (error) {
     throw isBullaError(error) ? asServiceError(kind, url, error) : error;
+  }
+}
+
+/**
+ * A server closes connections that were idle, and does so while a request is on its way. Sending it once more does no harm: a
+ * log that took the first one answers 409, which is read, and a timestamp is of nothing else.
+ */
+async function sendAgain(http: HttpClient, request: HttpRequest): Promise<HttpResponse> {
+  try {
+    return await http.request(request);
+  } catch (error) {
+    if (!wasDropped(error)) throw error;
+    return await http.request(request);
   }
 }
 

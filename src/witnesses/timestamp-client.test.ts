@@ -66,6 +66,18 @@ test('a timestamp of the signature, with a nonce that is new each time', async (
   assert.equal(nonces.size, 3);
 });
 
+test('a connection that the server drops before it answers is tried once more', async () => {
+  let asked = 0;
+  await using server = await serveAnswers((request, response) => {
+    asked += 1;
+    if (asked === 1) response.destroy();
+    else response.end(reply(readQuery(new Uint8Array(request.body))));
+  });
+  await using http = openHttp();
+  await requestTimestamp(`http://${server.host}/tsa`, signature, { http, roots, clock: testClock() });
+  assert.equal(asked, 2);
+});
+
 test('lies are not stored', async () => {
   const lies: readonly [string, Reply][] = [
     ['of something else', (query) => reply(query, utf8('another'))],
