@@ -101,7 +101,10 @@ export function withPolicyOptions(command: Command): Command {
 /** Flags that name the policy. */
 export function withPolicyFileOptions(command: Command): Command {
   return command
-    .option('--policy <file>', 'policy.json to judge by (default: as containers/image searches it)')
+    .option(
+      '--policy <file>',
+      'policy.json or trust.yaml to judge by (default: as containers/image searches policy.json)',
+    )
     .addOption(new Option('--signature-policy <file>', 'alias of --policy').hideHelp())
     .option('--insecure-policy', 'accept anything, whatever the policy says');
 }

@@ -73,16 +73,22 @@ function openConnection(call: Exchange, underWay: Set<Watch>): Connection {
     if (!isFull) socket.resume();
   });
   const listener: Listener = { take: () => undefined, fail: ignore };
+  // between the head and the body nobody listens, and a connection that breaks then breaks once
+  let broken: unknown;
+  const fail = (error: unknown): void => {
+    broken ??= error;
+    listener.fail(error);
+  };
   const socket = openSocket(call.url, pool, (chunk) => {
     watch.touch();
     return listener.take(chunk);
   });
   const watch = new Watch(call, underWay, (error) => socket.destroy(error));
   watch.touch();
-  socket.on('error', (cause) => listener.fail(watch.failure ?? failureOf(cause, call.url)));
+  socket.on('error', (cause) => fail(watch.failure ?? failureOf(cause, call.url)));
   socket.on('close', () => {
     watch.end();
-    listener.fail(failureOf(new Error('closed'), call.url));
+    fail(failureOf(new Error('closed'), call.url));
   });
   socket.write(requestOf(call));
   const close = (): void => {
@@ -95,6 +101,7 @@ function openConnection(call: Exchange, underWay: Set<Watch>): Connection {
   });
   head.catch(close);
   const read: Connection['read'] = (length, consume) => {
+    if (broken !== undefined && rest().length < length) return Promise.reject(broken as Error);
     pool.reset();
     const done = takeBody(listener, rest(), length, consume);
     socket.resume();
