@@ -85,11 +85,7 @@ function openConnection(call: Exchange, underWay: Set<Watch>): Connection {
   });
   const watch = new Watch(call, underWay, (error) => socket.destroy(error));
   watch.touch();
-  socket.on('error', (cause) => fail(watch.failure ?? failureOf(cause, call.url)));
-  socket.on('close', () => {
-    watch.end();
-    fail(failureOf(new Error('closed'), call.url));
-  });
+  onEndOf(socket, watch, call.url, fail);
   socket.write(requestOf(call));
   const close = (): void => {
     watch.end();
@@ -101,13 +97,22 @@ function openConnection(call: Exchange, underWay: Set<Watch>): Connection {
   });
   head.catch(close);
   const read: Connection['read'] = (length, consume) => {
-    if (broken !== undefined && rest().length < length) return Promise.reject(broken as Error);
+    if (broken !== undefined && rest().length < length) return Promise.reject(broken);
     pool.reset();
     const done = takeBody(listener, rest(), length, consume);
     socket.resume();
     return done.finally(close);
   };
   return { head, close, read };
+}
+
+/** However the socket ends, who listens hears of it. */
+function onEndOf(socket: Socket, watch: Watch, url: URL, fail: (error: unknown) => void): void {
+  socket.on('error', (cause) => fail(watch.failure ?? failureOf(cause, url)));
+  socket.on('close', () => {
+    watch.end();
+    fail(failureOf(new Error('closed'), url));
+  });
 }
 
 function takeBody(listener: Listener, rest: Buffer, length: number, consume: ConsumeBody): Promise<void> {
