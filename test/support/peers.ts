@@ -38,6 +38,7 @@ import {
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import type { TestContext, TestOptions } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 
 import { runProcess } from '../../src/io/process.ts';
 
@@ -273,7 +274,7 @@ export async function openBench(): Promise<Bench> {
     [Symbol.asyncDispose]: async () => {
       await Promise.all(running.map((each) => each.stop()));
       for (const home of gnupgHomes) await endAgents(home, env);
-      endStragglers(folder);
+      await endStragglers(folder);
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
@@ -384,18 +385,38 @@ async function endAgents(home: string, env: NodeJS.ProcessEnv): Promise<void> {
 }
 
 /**
- * Ends what a peer left running in the folder: skopeo and podman make GnuPG homes of their own in
+ * Ends what a peer left running in the folder, and waits until it has ended: skopeo and podman make GnuPG homes of their own in
  * TMPDIR and forget the agent. The bench's folder in its command line says that it is one of ours.
  */
-function endStragglers(folder: string): void {
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-      if (commandLine.includes(`${folder}/`) && Number(pid) !== process.pid)
-        process.kill(Number(pid), 'SIGTERM');
-    } catch {
-      // it ended by itself meanwhile
-    }
+async function endStragglers(folder: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  for (let signal: NodeJS.Signals = 'SIGTERM'; ; signal = Date.now() > deadline ? 'SIGKILL' : 'SIGTERM') {
+    const left = stragglersIn(folder);
+    if (left.length === 0) return;
+    for (const pid of left) endQuietly(pid, signal);
+    await wait(20);
+  }
+}
+
+function stragglersIn(folder: string): readonly number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  return pids.filter((pid) => commandLineOf(pid).includes(`${folder}/`)).map(Number);
+}
+
+/** Empty for a process that has ended meanwhile, and for one that only waits to be asked how. */
+function commandLineOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function endQuietly(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // it ended by itself meanwhile
   }
 }
 
