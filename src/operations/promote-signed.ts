@@ -1,0 +1,98 @@
+/** Whether a signature that is to be made is there already, so that a second run makes none. */
+import { formatReference } from '../base/reference.ts';
+import type { Image } from '../images/image.ts';
+import type { Signer } from '../keys/signer.ts';
+import { evaluateKeys, type Subject } from '../trust/evaluate.ts';
+import type { GivenKeys } from '../trust/given-keys.ts';
+import type { SignatureVerdict, StoredLike } from '../trust/verdict.ts';
+import { exportPublicKeys } from './keys.ts';
+import type { SigningTask } from './sign.ts';
+import { isSigstore } from './sign-places.ts';
+import type { SigningPlan } from './signing-plan.ts';
+import { subjectOf } from './subject.ts';
+import type { InstanceVerdict } from './verify.ts';
+import type { World } from './world.ts';
+
+/** Where the destination stood before. */
+export type BeforeSigning = {
+  readonly image: Image;
+  /** The destination policy's verdict on what its name meant, where that is what is promoted now. */
+  readonly verdicts: readonly InstanceVerdict[];
+};
+
+/**
+ * Where a signature is that verifies by the same key, in the same format, for the same reference. One that logs or authorities are to see,
+ * or that is made without a lasting key, is there if the destination's policy accepted it before under the destination's name.
+ * @param world reads what was written
+ * @throws BullaError `store.*`, `registry.*`, `key.*`
+ */
+export async function findSigned(
+  task: SigningTask,
+  { image, verdicts }: BeforeSigning,
+  world: World,
+): Promise<string | undefined> {
+  const keys = isWitnessed(task.plan) ? undefined : await keysOf(task.plan.signer, world);
+  if (keys === undefined) return findAccepted(task, verdicts);
+  const { digest, identity, format } = task;
+  const subject = await subjectOf({ image, digest, as: identity, looks: looksFor(format) }, world);
+  for await (const stored of subject.signatures()) {
+    if (stored.signature.format !== format) continue;
+    const { requirements } = await evaluateKeys(keys, only(subject, stored), world.now());
+    const found = requirements
+      .flatMap(({ signatures }) => signatures)
+      .find((each) => each.accepted && namesIt(each, task));
+    if (found !== undefined) return found.store;
+  }
+  return undefined;
+}
+
+/** A subject with one signature. */
+export function only(subject: Subject, stored: StoredLike): Subject {
+  return {
+    ...subject,
+    async *signatures() {
+      yield stored;
+    },
+  };
+}
+
+function looksFor(format: SigningTask['format']): 'for-simple' | 'for-sigstore' {
+  return format === 'simple' ? 'for-simple' : 'for-sigstore';
+}
+
+/** A bundle names no reference. */
+function namesIt(
+  { reference, identity: signed }: SignatureVerdict,
+  { format, identity }: SigningTask,
+): boolean {
+  return format === 'bundle' || (reference ?? signed) === formatReference(identity);
+}
+
+function isWitnessed({ signer, witnesses }: SigningPlan): boolean {
+  return (
+    (isSigstore(signer) && 'certificates' in signer) ||
+    witnesses.logs.length + witnesses.timestamps.length > 0
+  );
+}
+
+/** The public part of a key that signs; undefined where there is none that lasts. */
+export async function keysOf(signer: Signer, world: World): Promise<GivenKeys | undefined> {
+  if (isSigstore(signer)) return 'certificates' in signer ? undefined : { sigstore: [signer.publicKey] };
+  const { parseKeyring } = await import('../keys/openpgp/keyring.ts');
+  return { keyring: parseKeyring(await exportPublicKeys([signer.keyId], world.environment.env)) };
+}
+
+function findAccepted(task: SigningTask, verdicts: readonly InstanceVerdict[]): string | undefined {
+  const { plan, format, digest } = task;
+  const isKeyless = isSigstore(plan.signer) && 'certificates' in plan.signer;
+  // a list is not judged by itself: it was signed when all its images were
+  const judged = verdicts.filter((each) => each.digest === digest);
+  const accepted = (judged.length > 0 ? judged : verdicts).flatMap(({ requirements }) =>
+    requirements.flatMap(({ signatures }) => signatures.filter((each) => each.accepted)),
+  );
+  const found = accepted.find((each) => {
+    if (each.format !== format || (format !== 'bundle' && !namesIt(each, task))) return false;
+    return isKeyless ? each.signer?.startsWith('identity:') === true : each.key === plan.signer.keyId;
+  });
+  return found?.store;
+}
