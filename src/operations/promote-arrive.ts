@@ -74,7 +74,7 @@ export async function arrive(
     source: { digest: sourceDigest(plan), verdict: plan.verdict },
     destination: { reference: place.name, digest, verdict },
     ...(isNew && previous !== undefined && { previous: { digest: previous.digest, ...kept } }),
-    waiting: await findWaiting(plan.destination.image, signedDigests(plan), worlds.to),
+    waiting: await findWaiting(plan.destination, signedDigests(plan), worlds.to),
     ...(plan.isList && { instances: plan.judged }),
     ...changeOf(plan, request),
   });

@@ -6,7 +6,7 @@ import { bytesEqual } from '../base/bytes.ts';
 import type { Digest } from '../base/digest.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import type { SignatureStore, StoredSignature } from '../stores/store.ts';
-import type { Image } from '../images/image.ts';
+import type { Destination } from './copy-destination.ts';
 import type { World } from './world.ts';
 
 /** A signature that no reader sees before its store is published. */
@@ -64,21 +64,22 @@ function isSame({ signature: one }: StoredSignature, { signature: other }: Store
 
 /**
  * The GPG signatures of these manifests that stand in the store for writing alone.
+ * @param destination its stores as they are
  * @throws BullaError `store.*`, `registries-d.*`
  */
 export async function findWaiting(
-  image: Image,
+  destination: Pick<Destination, 'image' | 'stores'>,
   digests: readonly Digest[],
   world: World,
 ): Promise<readonly WaitingSignature[]> {
-  const stores = await world.stores(image);
+  const stores = await destination.stores();
   const [reader] = stores.readers;
   const { configuration } = stores;
   if (reader === undefined || configuration === undefined || !isStaged(stores)) return [];
   const publish = { from: configuration.write.url, to: configuration.read.url };
   const waiting: WaitingSignature[] = [];
   for (const digest of digests) {
-    const id = world.imageId(image, digest);
+    const id = world.imageId(destination.image, digest);
     const published = await Array.fromAsync(reader.list(id));
     for await (const stored of stores.writerFor('simple').list(id)) {
       if (published.some((other) => isSame(other, stored))) continue;
