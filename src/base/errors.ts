@@ -144,7 +144,6 @@ const exitCodes = {
   'stages.malformed': 2,
   'stages.not-found': 2,
   'stages.unknown': 2,
-  'stages.skipped': 2,
   // stores
   'store.unreadable': 3,
   'store.too-many-signatures': 3,
