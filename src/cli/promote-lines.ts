@@ -2,6 +2,7 @@
 import { printable } from '../base/bytes.ts';
 import type { LineageSigner } from '../operations/lineage.ts';
 import type { Foreseen, Promoted } from '../operations/promote.ts';
+import type { WaitingSignature } from '../operations/promote-stores.ts';
 import type { MadeSignature } from '../operations/sign.ts';
 import type { Terminal } from './terminal.ts';
 import { verdictJson, verdictLines } from './verdict.ts';
@@ -27,14 +28,11 @@ export function promotedLines(promoted: Promoted, policyFile: string | undefined
     ...(lineage.digestChanged === undefined
       ? []
       : [`  changed from ${lineage.digestChanged.from}: ${lineage.digestChanged.why}`]),
-    ...carriedLine(carried, 'carried along'),
+    ...(changed ? carriedLine(carried, 'carried along') : []),
     ...signatures.flatMap((each) => madeLines(each, { digest: destination.digest, verb: 'signed' })),
     ...signersLines('accepted at the destination', destination.signers),
     ...isNamed,
-    ...waiting.map(
-      ({ location, publish }) =>
-        `  waits to be published: ${printable(location, 500)}\n    from ${printable(publish.from, 500)} to ${printable(publish.to, 500)}`,
-    ),
+    ...waitingLines(waiting),
     attestation.note === undefined
       ? `  lineage ${attestation.added ? 'attested' : 'attested before'}: ${attestation.location}`
       : `  lineage: ${printable(attestation.note, 1000)}`,
@@ -65,8 +63,17 @@ function signersLines(what: string, signers: readonly LineageSigner[]): readonly
   return signers.length === 0 ? [] : [`  ${what}`, ...signers.map((each) => `    ${signerLine(each)}`)];
 }
 
+/** By the stores between which they have to be published. */
+function waitingLines(waiting: readonly WaitingSignature[]): readonly string[] {
+  const ways = Map.groupBy(waiting, ({ publish }) => `${publish.from} to ${publish.to}`);
+  return [...ways].flatMap(([way, files]) => [
+    `  waits to be published, from ${printable(way, 1000)}`,
+    ...files.map(({ location }) => `    ${printable(location, 500)}`),
+  ]);
+}
+
 /** As `signatureLine` of a verdict says it. */
-function signerLine({ key, identity, reference, format, store }: LineageSigner): string {
+export function signerLine({ key, identity, reference, format, store }: LineageSigner): string {
   const isPerson = key === undefined || reference !== undefined;
   const who = isPerson ? (identity ?? key ?? '') : key;
   const name = reference ?? (isPerson ? undefined : identity);

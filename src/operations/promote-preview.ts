@@ -47,7 +47,24 @@ export async function preview(
   const isWhole = signing.places.every(({ plan: { signer, witnesses } }) => {
     return !('certificates' in signer) && witnesses.logs.length + witnesses.timestamps.length === 0;
   });
-  return { world: { ...to, stores: async () => stores }, signatures, isWhole };
+  const goesTo = await lookasideOf(plan, stores);
+  return {
+    world: { ...to, stores: async () => stores },
+    signatures: signatures.map((each) =>
+      each.format === 'simple' && each.there !== true && goesTo !== undefined
+        ? { ...each, location: goesTo }
+        : each,
+    ),
+    isWhole,
+  };
+}
+
+/** Where a GPG signature would go, unless the registry itself takes it. */
+async function lookasideOf(
+  { destination: { registry } }: CopyPlan,
+  { configuration }: LocatedStores,
+): Promise<string | undefined> {
+  return (await registry?.ping())?.supportsSignatures === true ? undefined : configuration?.write.url;
 }
 
 type Going = {

@@ -63,6 +63,7 @@ export async function parseStages(text: string, file: string, resolve: Resolve):
 }
 
 function readStages(root: Node, resolve: Resolve): Stages {
+  checkFirstKeys(root);
   const fields = readFields(root, ['apiVersion', 'kind', 'roots', 'signers', 'stages']);
   checkHead(root, fields);
   const { members } = fields;
@@ -108,11 +109,13 @@ function scopeOf(
 }
 
 /** The first two lines tell it from a trust.yaml, whatever the file is called. */
-function checkHead(root: Node, fields: Fields): void {
+function checkFirstKeys(root: Node): void {
   const keys = root.value.kind === 'object' ? root.value.members.map(({ key }) => key) : [];
-  if (keys[0] !== 'apiVersion' || keys[1] !== 'kind') {
-    throw malformed(root, `it must begin with apiVersion: ${apiVersion} and kind: ${stagesKind}`);
-  }
+  if (keys[0] === 'apiVersion' && keys[1] === 'kind') return;
+  throw malformed(root, `it must begin with apiVersion: ${apiVersion} and kind: ${stagesKind}`);
+}
+
+function checkHead(root: Node, fields: Fields): void {
   for (const [key, wanted] of [
     ['apiVersion', apiVersion],
     ['kind', stagesKind],

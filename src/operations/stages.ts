@@ -11,7 +11,7 @@ import { readRegistriesD, type RegistriesD } from '../stores/registries-d.ts';
 import { parseStages, type Stage, type Stages } from './stages-file.ts';
 import type { World } from './world.ts';
 
-export type { Stage, Stages, StageSigning } from './stages-file.ts';
+export type { Stage, Stages } from './stages-file.ts';
 
 /**
  * Reads a stages.yaml.

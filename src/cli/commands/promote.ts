@@ -21,8 +21,10 @@ import {
 } from '../options.ts';
 import { openProgress } from '../progress.ts';
 import { foreseenJson, foreseenLines, promotedJson, promotedLines } from '../promote-lines.ts';
+import { type PromotionPlan, planByStages } from '../promote-stages.ts';
 import { formatOption, modeOption, policiesOption, withPromoteOptions } from '../promote-options.ts';
 import { openNamedSigners } from '../signers.ts';
+import { statusCommand } from './promote-status.ts';
 import { verdictJson, verdictLines } from '../verdict.ts';
 
 export function command(context: CommandContext): Command {
@@ -30,31 +32,66 @@ export function command(context: CommandContext): Command {
     .description(
       'Promote an image to the next stage: it is verified where it is, copied with its digest kept and with all that hangs on it, signed anew (or accepted as it is signed), verified where it went, and only then named.',
     )
-    .argument('<source>', 'the image; a name without transport means docker://')
-    .argument('<destination>', 'docker://host/path:tag');
+    // what stands behind status is the status's
+    .enablePositionalOptions()
+    .usage('[options] <source> <destination> | <image> --to <stage>')
+    .argument(
+      '<source>',
+      'the image; a name without transport means docker://. With --to: as it is called in the stages, app:1.4',
+    )
+    .argument('[destination]', 'docker://host/path:tag')
+    .option('--to <stage>', 'promote to this stage of stages.yaml, from the one just before')
+    .option('--from <stage>', 'with --to: from this stage, passing over those between')
+    .option('--stages <file>', 'the stages (default: stages.yaml in the working directory)')
+    // this command has a command below it, and flags of its own
+    .option('-q, --quiet', 'print no remarks, only results, warnings and errors')
+    .option('--debug', 'print stacks of errors')
+    .addCommand(statusCommand(context));
   withTwinOptions(withPromoteOptions(promoting));
   withRegistriesDOption(withRegistryOptions(withSigningOptions(promoting)));
   return promoting
     .addHelpText(
       'after',
-      '\nExample:\n  $ bulla promote --src-policy dev.json --dest-policy prod.json --sign-by release@example.com \\\n      docker://dev.example.com/ns/app:1.4 docker://prod.example.com/ns/app:1.4\n  $ bulla promote --mode carry --policy dev.json --carry-policy prod.json \\\n      docker://dev.example.com/ns/app:1.4 docker://prod.example.com/ns/app:1.4',
+      '\nExample:\n  $ bulla promote --src-policy dev.json --dest-policy prod.json --sign-by release@example.com \\\n      docker://dev.example.com/ns/app:1.4 docker://prod.example.com/ns/app:1.4\n  $ bulla promote --mode carry --policy dev.json --carry-policy prod.json \\\n      docker://dev.example.com/ns/app:1.4 docker://prod.example.com/ns/app:1.4\n  $ bulla promote app:1.4 --to prod --stages stages.yaml',
     )
-    .action((source: string, destination: string, parsed: Parsed) =>
-      run(parseImageName(source), parseImageName(destination), parsed, context),
+    .action(async (source: string, destination: string | undefined, parsed: Parsed) =>
+      run(await planOf(source, destination, parsed, context), context),
     );
 }
 
-async function run(
-  source: ImageName,
-  destination: ImageName,
+/** @throws BullaError `usage.invalid`, `stages.*`, `image-name.malformed` */
+async function planOf(
+  source: string,
+  destination: string | undefined,
   parsed: Parsed,
+  { terminal }: CommandContext,
+): Promise<PromotionPlan> {
+  const to = textOption(parsed, 'to');
+  if ((to === undefined) === (destination === undefined)) {
+    throw new BullaError('usage.invalid', 'expected a destination, or --to and a stage', {
+      hint: 'write bulla promote SOURCE DESTINATION, or bulla promote app:1.4 --to STAGE',
+    });
+  }
+  if (to !== undefined) return planByStages(source, to, parsed, terminal);
+  const lone = ['from', 'stages'].find((name) => textOption(parsed, name) !== undefined);
+  if (lone !== undefined) throw new BullaError('usage.invalid', `--${lone} goes with --to`);
+  return {
+    source: parseImageName(source),
+    destination: parseImageName(destination ?? ''),
+    parsed,
+    policies: {},
+    reach: async (worlds) => worlds,
+  };
+}
+
+async function run(
+  { source, destination, parsed, policies, reach }: PromotionPlan,
   context: CommandContext,
 ): Promise<void> {
   const { terminal } = context;
   const mode = modeOption(parsed);
   const format = formatOption(parsed);
   const identities = listOption(parsed, 'signIdentity').map(identityOption);
-  const policies = policiesOption(parsed);
   await using worlds = await openCopyWorlds(parsed, terminal, { source, destination });
   // keys open while the manifests are on their way
   await using signers = openNamedSigners(parsed, terminal);
@@ -65,6 +102,7 @@ async function run(
       destination,
       mode,
       ...policies,
+      ...policiesOption(parsed),
       identities,
       ...(signers !== undefined && { signers: signers.all }),
       ...(format !== undefined && { format }),
@@ -75,7 +113,7 @@ async function run(
       onItem: (item) => progress.item(itemLine(item)),
       onProgress: (state) => progress.update(state),
     },
-    worlds,
+    await reach(worlds),
   ).finally(() => progress.end());
   await writeFiles(outcome, parsed, context);
   show(outcome, destination, parsed, context);
