@@ -1,4 +1,5 @@
 /** Whether a signature that is to be made is there already, so that a second run makes none. */
+import { isBullaError } from '../base/errors.ts';
 import { formatReference } from '../base/reference.ts';
 import type { Image } from '../images/image.ts';
 import type { Signer } from '../keys/signer.ts';
@@ -75,11 +76,17 @@ function isWitnessed({ signer, witnesses }: SigningPlan): boolean {
   );
 }
 
-/** The public part of a key that signs; undefined where there is none that lasts. */
+/** The public part of a key that signs; undefined where there is none that lasts, or none at hand. */
 export async function keysOf(signer: Signer, world: World): Promise<GivenKeys | undefined> {
   if (isSigstore(signer)) return 'certificates' in signer ? undefined : { sigstore: [signer.publicKey] };
   const { parseKeyring } = await import('../keys/openpgp/keyring.ts');
-  return { keyring: parseKeyring(await exportPublicKeys([signer.keyId], world.environment.env)) };
+  try {
+    return { keyring: parseKeyring(await exportPublicKeys([signer.keyId], world.environment.env)) };
+  } catch (error) {
+    // a key file that is in no keyring
+    if (isBullaError(error, 'key.not-found')) return undefined;
+    throw error;
+  }
 }
 
 function findAccepted(task: SigningTask, verdicts: readonly InstanceVerdict[]): string | undefined {
