@@ -17,7 +17,7 @@ import type { BeforeSigning } from './promote-signed.ts';
 import { findWaiting } from './promote-stores.ts';
 import type { PromoteRequest } from './promote.ts';
 import type { SigningPlan } from './signing-plan.ts';
-import type { ImageVerdict } from './verify.ts';
+import { type ImageVerdict, warnOfUnread } from './verify.ts';
 import type { World } from './world.ts';
 
 /** A promotion under way. */
@@ -60,7 +60,10 @@ export async function arrive(
   const { digest } = plan.top;
   await checkThere(plan, place);
   const verdict = await judgeAt(plan, judges, worlds.to);
-  if (!verdict.accepted) return { kind: 'refused', verdict };
+  if (!verdict.accepted) {
+    await warnOfUnread(plan.destination.image, verdict, worlds.to);
+    return { kind: 'refused', verdict };
+  }
   await checkSource(plan, worlds.from);
   await checkUnmoved(place, previous?.digest, digest);
   const isNew = previous?.digest !== digest;

@@ -11,7 +11,7 @@ import { type CarryPolicy, carryPolicy } from './promote-carry.ts';
 import type { Promoting } from './promote-arrive.ts';
 import { preview } from './promote-preview.ts';
 import { checkPreviousTag, meaningOf, type NamedPlace, placeNamed } from './promote-previous.ts';
-import type { BeforeSigning } from './promote-signed.ts';
+import { type BeforeSigning, rememberKeys } from './promote-signed.ts';
 import type { PromoteRequest } from './promote.ts';
 import type { MadeSignature } from './sign.ts';
 import type { ImageVerdict } from './verify.ts';
@@ -74,9 +74,10 @@ async function standingBefore(
   to: World,
 ): Promise<BeforeSigning> {
   const { image } = plan.destination;
-  if (previous?.digest !== plan.top.digest) return { image, verdicts: [] };
+  const keysFor = rememberKeys(to);
+  if (previous?.digest !== plan.top.digest) return { image, keysFor, verdicts: [] };
   const verdict = await judgeAt(plan, judges, to);
-  return { image, verdicts: verdict.accepted ? instancesOf(verdict) : [] };
+  return { image, keysFor, verdicts: verdict.accepted ? instancesOf(verdict) : [] };
 }
 
 /**

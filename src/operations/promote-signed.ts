@@ -16,6 +16,8 @@ import type { World } from './world.ts';
 
 /** Where the destination stood before. */
 export type BeforeSigning = {
+  /** As `keysOf`, each key asked for once. */
+  readonly keysFor: (signer: Signer) => Promise<GivenKeys | undefined>;
   readonly image: Image;
   /** The destination policy's verdict on what its name meant, where that is what is promoted now. */
   readonly verdicts: readonly InstanceVerdict[];
@@ -29,10 +31,10 @@ export type BeforeSigning = {
  */
 export async function findSigned(
   task: SigningTask,
-  { image, verdicts }: BeforeSigning,
+  { image, verdicts, keysFor }: BeforeSigning,
   world: World,
 ): Promise<string | undefined> {
-  const keys = isWitnessed(task.plan) ? undefined : await keysOf(task.plan.signer, world);
+  const keys = isWitnessed(task.plan) ? undefined : await keysFor(task.plan.signer);
   if (keys === undefined) return findAccepted(task, verdicts);
   const { digest, identity, format } = task;
   const subject = await subjectOf({ image, digest, as: identity, looks: looksFor(format) }, world);
@@ -87,6 +89,16 @@ export async function keysOf(signer: Signer, world: World): Promise<GivenKeys | 
     if (isBullaError(error, 'key.not-found')) return undefined;
     throw error;
   }
+}
+
+/** A list has a signature for each instance, and GnuPG is a process. */
+export function rememberKeys(world: World): BeforeSigning['keysFor'] {
+  const known = new Map<Signer, ReturnType<typeof keysOf>>();
+  return (signer) => {
+    const keys = known.get(signer) ?? keysOf(signer, world);
+    known.set(signer, keys);
+    return keys;
+  };
 }
 
 function findAccepted(task: SigningTask, verdicts: readonly InstanceVerdict[]): string | undefined {

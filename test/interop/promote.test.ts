@@ -1,6 +1,6 @@
 /** Promotions between real registries: what Bulla promoted skopeo and podman accept under production's policy, and refuse under development's. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { needs, type PeerName } from '../support/peers.ts';
@@ -211,5 +211,96 @@ test(
       );
       assert.equal(printed(again.stdout).changed, false, again.stderr);
       assert.equal(printed(again.stdout).destination.previous, undefined);
+    }),
+);
+
+test(
+  'by stages.yaml: promoted by its names, and what is published the peers accept; status tells where it stands',
+  needs(...peers),
+  () =>
+    onPromoteStage(async (stage) => {
+      const { bench, dev, prod, digest, to, devKey, prodKey, prodPolicy } = stage;
+      const stages = `apiVersion: bulla/v1
+kind: Stages
+signers:
+  dev: { type: gpg, keyPath: ${devKey}.asc }
+  prod: { type: gpg, keyPath: ${prodKey}.asc }
+stages:
+  - name: dev
+    registry: ${dev.host}/team
+    require: [{ type: signed, by: dev }]
+    store: { lookaside: sig/dev }
+  - name: prod
+    registry: ${prod.host}/team
+    require: [{ type: signed, by: prod }]
+    sign: { sign-by: ${prodKey} }
+    store: { lookaside: sig/prod, lookaside-staging: sig/waiting }
+`;
+      writeFileSync(bench.path('stages.yaml'), stages);
+      await bench.ok(
+        'skopeo',
+        ['login', '--tls-verify=false', '--username', 'user', '--password-stdin', prod.host],
+        {
+          input: 'correct horse',
+        },
+      );
+      type Status = {
+        tags: {
+          stages: {
+            stage: string;
+            digest: string | null;
+            accepted: boolean | null;
+            next?: { missing: unknown[] };
+          }[];
+        }[];
+      };
+      const status = async (): Promise<
+        readonly (readonly [string, string | null, boolean | null, number | undefined])[]
+      > => {
+        const told = await bench.bulla(['promote', 'status', 'app:1.4', '--json', '--tls-verify=false']);
+        assert.equal(told.exitCode, 0, told.stderr);
+        const [tag] = (JSON.parse(told.stdout) as Status).tags;
+        return (tag?.stages ?? []).map((each) => [
+          each.stage,
+          each.digest,
+          each.accepted,
+          each.next?.missing.length,
+        ]);
+      };
+      const step = ['app:1.4', '--to', 'prod'];
+      assert.equal((await stage.promote(...step)).exitCode, 1, 'nobody has signed it yet');
+      await signInDev(stage);
+      assert.deepEqual(await status(), [
+        ['dev', digest, true, 1],
+        ['prod', null, null, undefined],
+      ]);
+      const promoted = await stage.promote(...step);
+      assert.equal(promoted.exitCode, 0, promoted.stderr);
+      assert.match(promoted.stdout, /waits to be published/);
+      assert.deepEqual((await status())[1], ['prod', digest, false, undefined]);
+      const published = await bench.bulla([
+        'store',
+        'publish',
+        bench.path('sig', 'waiting'),
+        bench.path('sig', 'prod'),
+      ]);
+      assert.equal(published.exitCode, 0, published.stderr);
+      assert.deepEqual(await status(), [
+        ['dev', digest, true, 0],
+        ['prod', digest, true, undefined],
+      ]);
+      assert.equal(await stage.peersAccept(to, prodPolicy), true);
+      await prod.stop();
+      const blind = await bench.bulla([
+        'promote',
+        'status',
+        'app',
+        '--tls-verify=false',
+        '--retry-times',
+        '0',
+      ]);
+      assert.equal(blind.exitCode, 3, blind.stderr);
+      assert.match(blind.stdout, /prod: cannot list the tags/);
+      assert.match(blind.stdout, / {2}dev {2}accepted/);
     }),
 );
