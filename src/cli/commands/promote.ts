@@ -43,9 +43,6 @@ export function command(context: CommandContext): Command {
     .option('--to <stage>', 'promote to this stage of stages.yaml, from the one just before')
     .option('--from <stage>', 'with --to: from this stage, passing over those between')
     .option('--stages <file>', 'the stages (default: stages.yaml in the working directory)')
-    // this command has a command below it, and flags of its own
-    .option('-q, --quiet', 'print no remarks, only results, warnings and errors')
-    .option('--debug', 'print stacks of errors')
     .addCommand(statusCommand(context));
   withTwinOptions(withPromoteOptions(promoting));
   withRegistriesDOption(withRegistryOptions(withSigningOptions(promoting)));
