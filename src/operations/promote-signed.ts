@@ -35,7 +35,7 @@ export async function findSigned(
   world: World,
 ): Promise<string | undefined> {
   const keys = isWitnessed(task.plan) ? undefined : await keysFor(task.plan.signer);
-  if (keys === undefined) return findAccepted(task, verdicts);
+  if (keys === undefined) return findAccepted(task, { image, verdicts }, world);
   const { digest, identity, format } = task;
   const subject = await subjectOf({ image, digest, as: identity, looks: looksFor(format) }, world);
   for await (const stored of subject.signatures()) {
@@ -101,17 +101,34 @@ export function rememberKeys(world: World): BeforeSigning['keysFor'] {
   };
 }
 
-function findAccepted(task: SigningTask, verdicts: readonly InstanceVerdict[]): string | undefined {
-  const { plan, format, digest } = task;
-  const isKeyless = isSigstore(plan.signer) && 'certificates' in plan.signer;
+/**
+ * By what the policy accepted: it may not look at bundles, which were stored together with what it looks at, before the name was given. So one that
+ * it accepted by this key, or by a certificate, speaks for the other format, if that is there at all.
+ */
+async function findAccepted(
+  task: SigningTask,
+  { image, verdicts }: Pick<BeforeSigning, 'image' | 'verdicts'>,
+  world: World,
+): Promise<string | undefined> {
   // a list is not judged by itself: it was signed when all its images were
-  const judged = verdicts.filter((each) => each.digest === digest);
-  const accepted = (judged.length > 0 ? judged : verdicts).flatMap(({ requirements }) =>
-    requirements.flatMap(({ signatures }) => signatures.filter((each) => each.accepted)),
-  );
-  const found = accepted.find((each) => {
-    if (each.format !== format || (format !== 'bundle' && !namesIt(each, task))) return false;
-    return isKeyless ? each.signer?.startsWith('identity:') === true : each.key === plan.signer.keyId;
-  });
-  return found?.store;
+  const judged = verdicts.filter((each) => each.digest === task.digest);
+  const accepted = (judged.length > 0 ? judged : verdicts)
+    .flatMap(({ requirements }) => requirements.flatMap(({ signatures }) => signatures))
+    .filter((each) => each.accepted && isOurs(each, task));
+  const found = accepted.find(({ format }) => format === task.format);
+  if (accepted.length === 0) return undefined;
+  if (found !== undefined && judged.length > 0) return found.store;
+  const { digest, identity, format } = task;
+  const subject = await subjectOf({ image, digest, as: identity, looks: looksFor(format) }, world);
+  for await (const { signature, location } of subject.signatures())
+    if (signature.format === format) return location;
+  return undefined;
+}
+
+/** By the same key, or by somebody's certificate; whose it is was the policy's to say. */
+function isOurs(accepted: SignatureVerdict, task: SigningTask): boolean {
+  const { signer } = task.plan;
+  if (accepted.format !== 'bundle' && !namesIt(accepted, { ...task, format: 'cosign' })) return false;
+  if (!isSigstore(signer) || !('certificates' in signer)) return accepted.key === signer.keyId;
+  return accepted.signer?.startsWith('identity:') === true || accepted.key === undefined;
 }
