@@ -8,7 +8,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 
 import { version } from '../src/base/version.ts';
-import { buildWholeProgram } from '../src/cli/program.ts';
+import { buildWholeProgram, runsItself } from '../src/cli/program.ts';
 import { openTerminal } from '../src/cli/terminal.ts';
 
 const path = new URL('../docs/man/bulla.1', import.meta.url);
@@ -44,7 +44,7 @@ function termLines(terms: readonly (readonly [string, string])[]): readonly stri
 function commandLines(command: Command, above: string): readonly string[] {
   const name = `${above} ${command.name()}`;
   const children = command.commands.flatMap((each) => commandLines(each, name));
-  if (command.commands.length > 0) return children;
+  if (!runsItself(command)) return children;
   const words = command.registeredArguments.map((each) => {
     const word = `${each.name()}${each.variadic ? '...' : ''}`;
     return each.required ? word : `[${word}]`;

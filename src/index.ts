@@ -44,12 +44,23 @@ export {
   revokeKey,
 } from './operations/keys.ts';
 export { currentLogin, login, type LoginRequest, logout } from './operations/login.ts';
+export type { Lineage, LineageSide, LineageSigner } from './operations/lineage.ts';
+export {
+  type Foreseen,
+  type NotPromoted,
+  promote,
+  type Promoted,
+  type PromoteRequest,
+  type PromotionMode,
+} from './operations/promote.ts';
 export { pull, type Pulled, type PullRequest } from './operations/pull.ts';
 export { push, type PushRequest } from './operations/push.ts';
 export { publicTrustedRoots } from './operations/public-root.ts';
 export { sign, type SignedInstances, type SignReceipt, type SignRequest } from './operations/sign.ts';
 export { signBlob, type SignedBlob } from './operations/sign-blob.ts';
 export type { SigningFormat, SigningPlan, Witnesses } from './operations/signing-plan.ts';
+export { readStages, type Stage, type StagedName, type Stages } from './operations/stages.ts';
+export { stagesStatus, type StagesStatus } from './operations/stages-status.ts';
 export { standaloneSign, standaloneVerify } from './operations/standalone.ts';
 export { checkStore, mergeStores, type StoreCheck, type StoreMerge } from './operations/stores.ts';
 export {

@@ -137,6 +137,13 @@ const exitCodes = {
   'copy.digest-freezes': 2,
   'copy.preserve-digests': 2,
   'copy.attachments-freeze': 2,
+  // promoting
+  'promote.not-carryable': 2,
+  'promote.source-moved': 3,
+  'promote.tag-taken': 3,
+  'stages.malformed': 2,
+  'stages.not-found': 2,
+  'stages.unknown': 2,
   // stores
   'store.unreadable': 3,
   'store.too-many-signatures': 3,

@@ -60,6 +60,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/copy.ts'),
   },
   {
+    name: 'promote',
+    summary: 'copy an image on to the next stage, verified before and after',
+    load: () => import('./commands/promote.ts'),
+  },
+  {
     name: 'push',
     summary: 'send an image from a folder, archive or engine to a registry',
     load: () => import('./commands/push.ts'),

@@ -5,6 +5,7 @@ import type { Platform } from '../base/descriptor.ts';
 import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
 import { formatReference, parseReference, type Reference } from '../base/reference.ts';
+import type { CopiedItem } from '../operations/copy-blobs.ts';
 import type { Changes } from '../operations/copy-change.ts';
 import type { CopiedInstances } from '../operations/copy-selection.ts';
 import type { World } from '../operations/world.ts';
@@ -227,4 +228,10 @@ export function additionalTags(tags: readonly string[], destination: ImageName):
     if (tag !== undefined && /^\w[\w.-]{0,127}$/.test(tag)) return tag;
     throw new BullaError('usage.invalid', `--additional-tag takes a tag, not "${each}"`);
   });
+}
+
+/** One line for a blob or manifest that has arrived. */
+export function itemLine({ kind, digest, size, sent, mounted }: CopiedItem): string {
+  const how = mounted === true ? ', mounted' : sent ? '' : ', there already';
+  return `${kind} ${digest} ${size} bytes${how}`;
 }

@@ -70,8 +70,13 @@ function prepare(command: Command, terminal: Terminal): void {
       },
     })
     .allowExcessArguments(false);
-  if (command.commands.length === 0) addShared(command);
+  if (runsItself(command)) addShared(command);
   for (const each of command.commands) prepare(each, terminal);
+}
+
+/** Whether it does something, besides commands below it that it may have. */
+export function runsItself(command: Command): boolean {
+  return command.commands.length === 0 || command.registeredArguments.length > 0;
 }
 
 function addShared(command: Command): void {

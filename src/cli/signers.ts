@@ -37,6 +37,27 @@ export function openSigners(parsed: Parsed, terminal: Terminal): Signers {
   };
 }
 
+const signingFlags = ['signBy', 'signBySigstorePrivateKey', 'signBySigstore', 'key', 'keyless'];
+
+/** Whether a flag names a key, or whose certificate is to sign. */
+export function namesKey(parsed: Parsed): boolean {
+  return signingFlags.some((name) => parsed[name] !== undefined);
+}
+
+/**
+ * As openSigners, where a key need not be named; undefined where none is.
+ * @throws BullaError `usage.invalid` for flags that go with a key
+ */
+export function openNamedSigners(parsed: Parsed, terminal: Terminal): Signers | undefined {
+  if (namesKey(parsed)) return openSigners(parsed, terminal);
+  if (parsed['signIdentity'] !== undefined || parsed['signatureFormat'] !== undefined) {
+    throw new BullaError('usage.invalid', '--sign-identity and --signature-format go with a key', {
+      hint: 'name one by --sign-by, --sign-by-sigstore-private-key or --key',
+    });
+  }
+  return undefined;
+}
+
 type Opening = {
   readonly parsed: Parsed;
   readonly terminal: Terminal;

@@ -1,28 +1,26 @@
 /** `copy`: an image from one place to another, judged before, with all that belongs to it, its name last. */
 import type { Platform } from '../base/descriptor.ts';
 import type { Digest } from '../base/digest.ts';
-import { BullaError } from '../base/errors.ts';
-import { formatImageName, type ImageName } from '../base/image-name.ts';
+import type { ImageName } from '../base/image-name.ts';
 import type { Reference } from '../base/reference.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import type { Signer } from '../keys/signer.ts';
 import { attachAll, checkPlaces, checkWritable, digestsOf } from './copy-attach.ts';
-import type { BlobTold } from './copy-blobs.ts';
+import type { BlobMover, BlobTold } from './copy-blobs.ts';
 import { type Carried, findCarried } from './copy-carried.ts';
 import { deliver, type Destination, nameCopy, openDestination } from './copy-destination.ts';
 import { checkDestination } from './copy-image.ts';
-import { type Changes, changeManifests } from './copy-change.ts';
+import { type Changed, type Changes, changeManifests } from './copy-change.ts';
 import { type Chosen, chooseParts, type CopiedInstances, held } from './copy-selection.ts';
-import { inParallel } from './in-parallel.ts';
-import { type JudgedBy, openJudge } from './judge.ts';
-import { type MadeSignature, signTargets } from './sign.ts';
+import type { JudgedBy } from './judge.ts';
+import { judgeInstances } from './judge-instances.ts';
+import { type MadeSignature, type SigningChoices, signTargets } from './sign.ts';
 import { planOf } from './sign-formats.ts';
 import { type Place, placesOf } from './sign-places.ts';
 import { identitiesOf } from './sign-targets.ts';
 import type { SigningPlan } from './signing-plan.ts';
-import { subjectOf } from './subject.ts';
-import type { ImageVerdict, InstanceVerdict } from './verify.ts';
+import type { ImageVerdict } from './verify.ts';
 import type { World } from './world.ts';
 
 export type CopyRequest = BlobTold & {
@@ -50,6 +48,28 @@ export type CopyRequest = BlobTold & {
   readonly signers?: readonly (Signer | SigningPlan)[] | Promise<readonly (Signer | SigningPlan)[]>;
   /** What is signed for, in place of the destination's reference. */
   readonly identities?: readonly Reference[];
+  readonly steps?: CopySteps;
+};
+
+/** All that is known of a copy before anything is written. */
+export type CopyPlan = Changed & {
+  readonly isList: boolean;
+  /** The images of the copy, as a judge is asked about them at the destination. */
+  readonly judged: Chosen['judged'];
+  /** The policy's, on the source. */
+  readonly verdict: ImageVerdict;
+  readonly destination: Destination;
+  readonly signing: { readonly places: readonly Place[]; readonly identities: readonly Reference[] };
+};
+
+/** Where a caller may look, and stop the copy. What a step throws ends it too. */
+export type CopySteps = {
+  /** Nothing is written yet. False: nothing is to be. */
+  readonly planned?: (plan: CopyPlan) => Promise<boolean>;
+  /** Tells of new signatures that need not be made. */
+  readonly there?: NonNullable<SigningChoices['there']>;
+  /** Everything is at the destination under its digests, signatures included; the name means what it meant. A verdict: it goes on meaning that. */
+  readonly arrived?: (done: Pick<Copied, 'signatures' | 'carried'>) => Promise<ImageVerdict | undefined>;
 };
 
 export type Copied = {
@@ -69,7 +89,7 @@ export type Copied = {
   readonly signatures: readonly MadeSignature[];
 };
 
-/** The policy refuses; nothing was written. */
+/** The policy refuses; nothing was written, unless it was a step that refused, and then not the name. */
 export type NotCopied = { readonly copied: false; readonly verdict: ImageVerdict };
 
 /**
@@ -95,20 +115,14 @@ export async function copy(
   const verdict = await judgeChosen(source, chosen, request, from);
   if (!verdict.accepted) return { copied: false, verdict };
 
-  const found = await finding;
-  const carried = request.removeListSignatures === true ? withoutThoseOf(chosen.top.digest, found) : found;
-  const changed = await changeManifests({ source, chosen, carried, request });
-  checkDestination(changed.top, request.destination);
-  await checkPlaces(changed.carried, destination);
-  const signing = await planSigning(request, destination, to);
-
-  const hangs =
-    signing.places.length + changed.carried.signatures.length + changed.carried.satellites.length > 0;
-  const mover = await deliver(changed, destination, { ...request, byDigest: hangs });
-  const carriedAlong = await attachAll(changed.carried, { source, destination, mover }, worlds);
-  const signatures = await signCopy(changed, destination, signing, to);
-  await nameCopy(changed.top, destination, { mover, tags: request.additionalTags ?? [] });
-  const { digest, mediaType, bytes } = changed.top;
+  const plan = await planCopy({ source, chosen, found: await finding, verdict, destination }, request, to);
+  const { steps = {} } = request;
+  if ((await steps.planned?.(plan)) === false) return { copied: false, verdict };
+  const { mover, ...done } = await bring(plan, request, worlds);
+  const refusal = await steps.arrived?.(done);
+  if (refusal !== undefined) return { copied: false, verdict: refusal };
+  await nameCopy(plan.top, destination, { mover, tags: request.additionalTags ?? [] });
+  const { digest, mediaType, bytes } = plan.top;
   return {
     copied: true,
     digest,
@@ -116,9 +130,42 @@ export async function copy(
     size: bytes.length,
     ...(await servedAs(request.destination, to)),
     sourceDigest: chosen.top.digest,
-    carried: carriedAlong,
-    signatures,
+    ...done,
   };
+}
+
+type Accepted = Pick<CopyPlan, 'source' | 'verdict' | 'destination'> & {
+  readonly chosen: Chosen;
+  readonly found: Carried;
+};
+
+/** What is written, and that all of it has its place. */
+async function planCopy(
+  { source, chosen, found, verdict, destination }: Accepted,
+  request: CopyRequest,
+  to: World,
+): Promise<CopyPlan> {
+  const carried = request.removeListSignatures === true ? withoutThoseOf(chosen.top.digest, found) : found;
+  const changed = await changeManifests({ source, chosen, carried, request });
+  checkDestination(changed.top, request.destination);
+  await checkPlaces(changed.carried, destination);
+  const signing = await planSigning(request, destination, to);
+  const judged = judgedAfter(changed, chosen);
+  return { ...changed, isList: chosen.isList, judged, verdict, destination, signing };
+}
+
+/** Everything but the name. */
+async function bring(
+  plan: CopyPlan,
+  request: CopyRequest,
+  worlds: { readonly from: World; readonly to: World },
+): Promise<Pick<Copied, 'carried' | 'signatures'> & { readonly mover: BlobMover }> {
+  const { source, destination, carried, signing } = plan;
+  const hangs = signing.places.length + carried.signatures.length + carried.satellites.length > 0;
+  const byDigest = hangs || request.steps?.arrived !== undefined;
+  const mover = await deliver(plan, destination, { ...request, byDigest });
+  const carriedAlong = await attachAll(carried, { source, destination, mover }, worlds);
+  return { mover, carried: carriedAlong, signatures: await signCopy(plan, request, worlds.to) };
 }
 
 /** A docker-archive's manifest is made of what is in it, by each reader anew; Docker keeps none. */
@@ -129,42 +176,14 @@ async function servedAs(name: ImageName, world: World): Promise<Pick<Copied, 'se
   return { served: (await image.manifest()).digest };
 }
 
-/** Images judged at once. */
-const atOnce = 16;
-
 async function judgeChosen(
-  source: Image,
+  image: Image,
   { top, isList, judged }: Chosen,
-  request: CopyRequest,
+  { by = { kind: 'policy' }, requireSigned = false }: CopyRequest,
   world: World,
 ): Promise<ImageVerdict> {
-  if (judged.length === 0) throw new BullaError('image.no-such-platform', 'the list is empty');
-  const { judge, looks, hint } = await openJudge(
-    request.by ?? { kind: 'policy' },
-    request.requireSigned === true,
-    world,
-  );
-  const verdicts = await inParallel(judged, atOnce, async (each): Promise<InstanceVerdict> => {
-    const wanted = {
-      image: source,
-      digest: each.digest,
-      as: undefined,
-      looks,
-      ...(hint !== undefined && { hint }),
-    };
-    return { ...(await judge(await subjectOf(wanted, world))), ...each };
-  });
-  const [first] = verdicts;
-  const shown = verdicts.find(({ accepted }) => !accepted) ?? first;
-  if (shown === undefined) throw new BullaError('internal.bug', 'nothing was judged');
-  return {
-    image: formatImageName(request.source),
-    accepted: verdicts.every(({ accepted }) => accepted),
-    digest: shown.digest,
-    ...(isList && { index: top.digest, instances: verdicts }),
-    scope: shown.scope,
-    requirements: shown.requirements,
-  };
+  const instances = { image, judged, ...(isList && { list: top.digest }) };
+  return judgeInstances(instances, { by, requireSigned }, world);
 }
 
 function carryOptions({
@@ -181,10 +200,12 @@ function withoutThoseOf(digest: Digest, { signatures, satellites }: Carried): Ca
   };
 }
 
-type Signing = { readonly places: readonly Place[]; readonly identities: readonly Reference[] };
-
 /** Keys and places, before anything is moved. */
-async function planSigning(request: CopyRequest, destination: Destination, world: World): Promise<Signing> {
+async function planSigning(
+  request: CopyRequest,
+  destination: Destination,
+  world: World,
+): Promise<CopyPlan['signing']> {
   const plans = (await (request.signers ?? [])).map(planOf);
   if (plans.length === 0) return { places: [], identities: [] };
   const identities = identitiesOf(request.destination, request.identities ?? []);
@@ -196,14 +217,24 @@ async function planSigning(request: CopyRequest, destination: Destination, world
 }
 
 /** Each image of a list, then the list, as containers/image does. */
+export function signedDigests({ top, parts }: Pick<CopyPlan, 'top' | 'parts'>): readonly Digest[] {
+  return [...new Set([...parts.images.map(({ digest }) => digest), top.digest])];
+}
+
 async function signCopy(
-  { top, parts }: Pick<Chosen, 'top' | 'parts'> & { readonly carried: Carried },
-  destination: Destination,
-  { places, identities }: Signing,
+  plan: CopyPlan,
+  { steps = {} }: CopyRequest,
   world: World,
 ): Promise<readonly MadeSignature[]> {
-  if (places.length === 0) return [];
-  const targets = [...new Set([...parts.images.map(({ digest }) => digest), top.digest])];
+  const { destination, signing } = plan;
+  if (signing.places.length === 0) return [];
   const { image } = destination;
-  return signTargets({ image, stores: await destination.stores(), places, targets, identities }, {}, world);
+  const job = { image, stores: await destination.stores(), ...signing, targets: signedDigests(plan) };
+  return signTargets(job, steps.there === undefined ? {} : { there: steps.there }, world);
+}
+
+/** What is to be judged at the destination: the same, or what the changed manifests are. */
+function judgedAfter({ top, parts }: Pick<CopyPlan, 'top' | 'parts'>, chosen: Chosen): CopyPlan['judged'] {
+  if (top.digest === chosen.top.digest) return chosen.judged;
+  return chosen.isList ? parts.images.map(({ digest }) => ({ digest })) : [{ digest: top.digest }];
 }

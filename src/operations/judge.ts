@@ -5,6 +5,7 @@ import { readBoundedFile } from '../io/files.ts';
 import type { TrustedRoot } from '../keys/trusted-root/trusted-root.ts';
 import { evaluate, evaluateKeys } from '../trust/evaluate.ts';
 import type { CertificateIdentity } from '../trust/identity-rule.ts';
+import type { Policy } from '../trust/policy.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
 import type { ListHint } from '../stores/store.ts';
 import { signPredicateType } from '../trust/given-keys.ts';
@@ -29,7 +30,13 @@ export type WitnessFiles = {
 
 export type JudgedBy =
   /** policy.json or trust.yaml; without `file` what $BULLA_POLICY names, else the policy.json of containers/image's search path. */
-  | { readonly kind: 'policy'; readonly file?: string; readonly offline?: boolean }
+  | {
+      readonly kind: 'policy';
+      readonly file?: string;
+      /** One that is parsed already, in place of a file. */
+      readonly given?: Policy;
+      readonly offline?: boolean;
+    }
   /** OpenPGP keyrings and sigstore public keys (PEM, or by URI), any of which may have signed for the image's own name. */
   | ({ readonly kind: 'keys'; readonly files: readonly string[] } & WitnessFiles)
   /** A certificate that a trusted root's authority has issued for this identity. */
@@ -83,7 +90,7 @@ export async function openJudge(by: JudgedBy, requireSigned: boolean, world: Wor
       };
     }
     case 'policy': {
-      const policy = await loadPolicy(by.file, world.environment);
+      const policy = by.given ?? (await loadPolicy(by.file, world.environment));
       let roots: Promise<readonly TrustedRoot[]> | undefined;
       const publicRoots = (): Promise<readonly TrustedRoot[]> => (roots ??= readPublicRoots(by, world));
       const context = { keyring: readKeyFile, requireSigned, publicRoots };

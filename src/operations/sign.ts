@@ -52,6 +52,8 @@ export type MadeSignature = {
   readonly location: string;
   /** False: it was there already, or this is a dry run. */
   readonly added: boolean;
+  /** `SigningChoices.there` knew of one: none was made. */
+  readonly there?: true;
 } & Witnessed;
 
 export type SignReceipt = {
@@ -137,10 +139,13 @@ function bundleOf(plan: SigningPlan): SigningPlan {
 }
 
 /** What is made of a signature, and what becomes of it. */
-export type SigningChoices = Pick<SignRequest, 'annotations' | 'dryRun' | 'upload' | 'made'>;
+export type SigningChoices = Pick<SignRequest, 'annotations' | 'dryRun' | 'upload' | 'made'> & {
+  /** Where a signature is already that makes another one needless. Undefined: nowhere. */
+  readonly there?: (task: SigningTask) => Promise<string | undefined>;
+};
 
 /** One signature to make. */
-type Task = Place & { readonly digest: Digest; readonly identity: Reference };
+export type SigningTask = Place & { readonly digest: Digest; readonly identity: Reference };
 
 /** In the order in which they are stored: a list's own last, all of a manifest before the next. */
 async function tasksOf(
@@ -152,16 +157,20 @@ async function tasksOf(
     idOf,
   }: { places: readonly Place[]; stores: LocatedStores; idOf: (digest: Digest) => ImageId },
   world: World,
-): Promise<readonly Task[]> {
-  const ofEach = await inParallel(targets, requestsAtOnce, async (digest): Promise<readonly Task[]> => {
-    const kept = await withoutHiding(places, stores, idOf(digest), world);
-    return identities.flatMap((identity, index) =>
-      // a bundle speaks of a digest alone: one does for all references
-      kept
-        .filter(({ format }) => format !== 'bundle' || index === 0)
-        .map((place) => ({ ...place, digest, identity })),
-    );
-  });
+): Promise<readonly SigningTask[]> {
+  const ofEach = await inParallel(
+    targets,
+    requestsAtOnce,
+    async (digest): Promise<readonly SigningTask[]> => {
+      const kept = await withoutHiding(places, stores, idOf(digest), world);
+      return identities.flatMap((identity, index) =>
+        // a bundle speaks of a digest alone: one does for all references
+        kept
+          .filter(({ format }) => format !== 'bundle' || index === 0)
+          .map((place) => ({ ...place, digest, identity })),
+      );
+    },
+  );
   return ofEach.flat();
 }
 
@@ -193,16 +202,18 @@ async function withoutHiding(
 }
 
 type Made = {
-  readonly task: Task;
+  readonly task: SigningTask;
   readonly signature: Signature | undefined;
   readonly witnessed?: Witnessed;
+  /** Where it was before. */
+  readonly before?: string;
 };
 
 /** So many at once: each waits for its log, which may be seconds. */
 const requestsAtOnce = 8;
 
 async function makeAll(
-  tasks: readonly Task[],
+  tasks: readonly SigningTask[],
   request: SigningChoices,
   world: World,
 ): Promise<readonly Made[]> {
@@ -217,8 +228,10 @@ async function makeAll(
   return made;
 }
 
-async function makeOne(task: Task, request: SigningChoices, world: World): Promise<Made> {
+async function makeOne(task: SigningTask, request: SigningChoices, world: World): Promise<Made> {
   const { digest, identity, format } = task;
+  const before = await request.there?.(task);
+  if (before !== undefined) return { task, signature: undefined, before };
   const plan = request.dryRun === true ? withoutWitnesses(task.plan) : task.plan;
   if (plan === undefined) return { task, signature: undefined };
   const claim = {
@@ -265,15 +278,19 @@ async function storeInTurn(
   }
 }
 
-function receiptOf({ task, signature, witnessed }: Made, stored: AddResult | undefined): MadeSignature {
+function receiptOf(
+  { task, signature, witnessed, before }: Made,
+  stored: AddResult | undefined,
+): MadeSignature {
   const { digest, identity, plan, format, store } = task;
   return {
     format: signature?.format ?? format,
     digest,
     identity: formatReference(identity),
     keyId: plan.signer.keyId,
-    location: stored?.location ?? store.description,
+    location: before ?? stored?.location ?? store.description,
     added: stored?.added ?? false,
+    ...(before !== undefined && { there: true as const }),
     ...witnessed,
   };
 }

@@ -97,8 +97,8 @@ function registriesDFor({ attachments }: RenderedPolicy): string | undefined {
   ].join('\n');
 }
 
-/** Every key of a signer, subkeys of OpenPGP too. */
-async function keyNames({ name, by }: NamedSigner): Promise<readonly string[]> {
+/** Every key of a signer, subkeys of OpenPGP too. @throws BullaError `trust.key-unavailable` */
+export async function keyNames({ name, by }: NamedSigner): Promise<readonly string[]> {
   if (by.kind === 'certificate') return [];
   try {
     const files = await readMaterial(by.keys, (path) => readBoundedFile(path, limits.keyringBytes));

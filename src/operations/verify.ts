@@ -190,7 +190,11 @@ async function byAttestations(
 }
 
 /** Where attachments are off, an image that is signed by them is judged as one without a signature. */
-async function warnOfUnread(image: Image, verdict: Verdict, world: World): Promise<void> {
+export async function warnOfUnread(
+  image: Image,
+  verdict: Pick<Verdict, 'requirements'>,
+  world: World,
+): Promise<void> {
   const refusal = verdict.requirements.at(-1);
   if (refusal?.type !== 'sigstoreSigned' || refusal.code !== 'trust.no-signature') return;
   const { readers, attachments } = await world.stores(image);

@@ -32,7 +32,7 @@ export async function renderPolicy(policy: Policy, keysOf: KeyNames): Promise<Re
     scope: ScopeName,
     requirements: readonly Requirement[],
   ): Promise<readonly RequirementJson[]> => {
-    const rendered = await renderList(requirements, keysOf);
+    const rendered = await renderRequirements(requirements, keysOf);
     if ('why' in rendered) {
       rejected.push({ scope, place: whereIs(policy, rendered.source), why: rendered.why });
       return [{ type: 'reject' }];
@@ -58,7 +58,11 @@ export async function renderPolicy(policy: Policy, keysOf: KeyNames): Promise<Re
 type Unsayable = { readonly source: Source; readonly why: string };
 type RenderedList = { readonly requirements: readonly RequirementJson[] } | Unsayable;
 
-async function renderList(requirements: readonly Requirement[], keysOf: KeyNames): Promise<RenderedList> {
+/** The requirements of one scope as policy.json has them, or why it cannot. @throws what `keysOf` throws */
+export async function renderRequirements(
+  requirements: readonly Requirement[],
+  keysOf: KeyNames,
+): Promise<RenderedList> {
   const rendered: RequirementJson[] = [];
   for (const requirement of requirements) {
     const each =

@@ -71,8 +71,11 @@ async function parseText(text: string, file: string): Promise<JsonValue> {
   }
 }
 
-/** What says nothing is a mistake, wherever it stands; but for a transport's own scope, which is called "". */
-function refuseEmpty(node: Node): void {
+/**
+ * What says nothing is a mistake, wherever it stands; but for a transport's own scope, which is called "".
+ * @throws BullaError `policy.malformed`
+ */
+export function refuseEmpty(node: Node): void {
   const { value } = node;
   switch (value.kind) {
     case 'null':

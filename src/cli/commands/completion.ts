@@ -2,7 +2,7 @@
 import { Argument, Command } from 'commander';
 
 import { type CommandContext } from '../command.ts';
-import { buildWholeProgram } from '../program.ts';
+import { buildWholeProgram, runsItself } from '../program.ts';
 
 /** A leaf command and the words that may follow it, e.g. `trust show` with `--json`. */
 type Leaf = { readonly path: readonly string[]; readonly flags: readonly string[] };
@@ -28,10 +28,7 @@ function leavesOf(each: Command, above: readonly string[]): readonly Leaf[] {
   const flags = each.options.filter((option) => !option.hidden).flatMap((option) => option.long ?? []);
   const choices = each.registeredArguments.flatMap((argument) => argument.argChoices ?? []);
   const here: Leaf = { path, flags: [...choices, ...flags, '--help'] };
-  return [
-    ...(each.commands.length === 0 ? [here] : []),
-    ...each.commands.flatMap((child) => leavesOf(child, path)),
-  ];
+  return [...(runsItself(each) ? [here] : []), ...each.commands.flatMap((child) => leavesOf(child, path))];
 }
 
 /** What may follow each prefix of a command: subcommands, or the leaf's flags. */

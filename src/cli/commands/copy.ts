@@ -8,12 +8,12 @@ import { BullaError } from '../../base/errors.ts';
 import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
 import { replaceFile } from '../../io/files.ts';
 import { type Copied, copy, type CopyRequest } from '../../operations/copy.ts';
-import type { CopiedItem } from '../../operations/copy-blobs.ts';
 import type { CommandContext } from '../command.ts';
 import {
   additionalTags,
   copiedOption,
   identityOption,
+  itemLine,
   openCopyWorlds,
   refuseUnsupported,
   withCopyOptions,
@@ -33,7 +33,7 @@ import {
   withSigningOptions,
 } from '../options.ts';
 import { openProgress } from '../progress.ts';
-import { openSigners, type Signers } from '../signers.ts';
+import { openNamedSigners } from '../signers.ts';
 import { verdictJson, verdictLines } from '../verdict.ts';
 import { platformOption } from '../world.ts';
 
@@ -71,12 +71,12 @@ async function run(
   const request = requestOf(source, destination, parsed, context);
   await using worlds = await openCopyWorlds(parsed, terminal, { source, destination });
   // keys open while the manifests are on their way
-  await using signers = isSigning(parsed) ? openSigners(parsed, terminal) : noSigners;
+  await using signers = openNamedSigners(parsed, terminal);
   const progress = await openProgress(terminal);
   const outcome = await copy(
     {
       ...request,
-      signers: signers.all,
+      ...(signers !== undefined && { signers: signers.all }),
       onItem: (item) => progress.item(itemLine(item)),
       onProgress: (state) => progress.update(state),
     },
@@ -102,20 +102,6 @@ async function run(
   if (json)
     terminal.printJson({ image: formatImageName(destination), source: formatImageName(source), ...outcome });
   else printReceipt(outcome, destination, context);
-}
-
-const noSigners: Signers = { all: Promise.resolve([]), [Symbol.asyncDispose]: async () => undefined };
-
-const signingFlags = ['signBy', 'signBySigstorePrivateKey', 'signBySigstore', 'key', 'keyless'];
-
-function isSigning(parsed: Parsed): boolean {
-  if (signingFlags.some((name) => parsed[name] !== undefined)) return true;
-  if (parsed['signIdentity'] !== undefined || parsed['signatureFormat'] !== undefined) {
-    throw new BullaError('usage.invalid', '--sign-identity and --signature-format go with a key', {
-      hint: 'name one by --sign-by, --sign-by-sigstore-private-key or --key',
-    });
-  }
-  return false;
 }
 
 function requestOf(
@@ -149,11 +135,6 @@ function requestOf(
     ...(platform !== undefined && { platform }),
     ...(parallelBlobs !== undefined && { parallelBlobs }),
   };
-}
-
-function itemLine({ kind, digest, size, sent, mounted }: CopiedItem): string {
-  const how = mounted === true ? ', mounted' : sent ? '' : ', there already';
-  return `${kind} ${digest} ${size} bytes${how}`;
 }
 
 function printReceipt(copied: Copied, destination: ImageName, { terminal }: CommandContext): void {

@@ -1,0 +1,239 @@
+/** Promotions on the embedded registry where something moves, fails or lies on the way: the name goes on meaning what it meant. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { type ErrorCode, isBullaError } from '../src/base/errors.ts';
+import { parseImageName } from '../src/base/image-name.ts';
+import { buildImage } from '../src/cli/demo/image.ts';
+import { copy, openWorld, promote, type PromoteRequest, sign, type World } from '../src/index.ts';
+import { encodePem } from '../src/keys/sigstore/pem.ts';
+import { makeKeyPair, openSigstoreKey } from '../src/keys/sigstore/private-key.ts';
+import { encryptPrivateKey } from '../src/keys/sigstore/encrypted-key.ts';
+import type { Signer, SigstoreSigner } from '../src/keys/signer.ts';
+import { listen } from '../src/servers/listen.ts';
+import { createRegistry } from '../src/servers/registry/registry.ts';
+
+type Fault = (request: Request) => Promise<Response | undefined> | Response | undefined;
+
+type Stage = {
+  readonly world: World;
+  readonly host: string;
+  readonly release: Signer;
+  readonly request: PromoteRequest;
+  /** `METHOD /path` of every write so far. */
+  readonly writes: string[];
+  /** What answers first from now on. */
+  answer(fault: Fault): void;
+  /** Gives a name another image. */
+  move(name: string): Promise<void>;
+  meaning(path: string, tag: string): Promise<string | null>;
+};
+
+async function makeKey(folder: string, name: string): Promise<SigstoreSigner> {
+  const pair = makeKeyPair('ecdsa-p256');
+  await writeFile(join(folder, `${name}.pub`), encodePem('PUBLIC KEY', pair.publicKey.spki));
+  const sealed = await encryptPrivateKey(pair.privateKey.export({ type: 'pkcs8', format: 'der' }), 'pw');
+  return openSigstoreKey(sealed, { passphrase: { given: 'pw' } });
+}
+
+/** An image that the key `dev` signed as `dev/app:1`, and a promotion to `prod/app:1` by the key `release`. */
+async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'bulla-promote-'));
+  const registry = createRegistry();
+  const writes: string[] = [];
+  let fault: Fault = () => undefined;
+  const server = await listen(async (request) => {
+    const { pathname } = new URL(request.url);
+    if (!['GET', 'HEAD'].includes(request.method)) writes.push(`${request.method} ${pathname}`);
+    return (await fault(request)) ?? registry(request);
+  });
+  try {
+    const { host } = new URL(server.url);
+    await mkdir(join(folder, 'registries.d'));
+    await writeFile(
+      join(folder, 'registries.d', 'x.yaml'),
+      `default-docker:\n  lookaside: file://${folder}/sigstore\n  use-sigstore-attachments: true\n`,
+    );
+    await using world = openWorld({
+      environment: { env: { HOME: folder }, home: folder, uid: 1, etc: folder, share: folder },
+      tlsVerify: false,
+      retryTimes: 0,
+      registriesDFolder: join(folder, 'registries.d'),
+    });
+    const dev = await makeKey(folder, 'dev');
+    const release = await makeKey(folder, 'release');
+    const policy = async (name: string): Promise<string> => {
+      const path = join(folder, `${name}.json`);
+      const keyPath = join(folder, `${name}.pub`);
+      await writeFile(path, JSON.stringify({ default: [{ type: 'sigstoreSigned', keyPath }] }));
+      return path;
+    };
+    await buildImage(join(folder, 'first'), 'hello');
+    await buildImage(join(folder, 'second'), 'another');
+    const push = async (layout: string, name: string): Promise<void> => {
+      const request = {
+        source: parseImageName(`oci:${join(folder, layout)}`),
+        destination: parseImageName(`${host}/${name}`),
+        by: { kind: 'insecure-accept-anything' },
+      } as const;
+      await copy(request, { from: world, to: world });
+    };
+    await push('first', 'dev/app:1');
+    await sign({ image: parseImageName(`${host}/dev/app:1`), signers: [dev] }, world);
+    writes.length = 0;
+    await run({
+      ...{ world, host, release, writes },
+      request: {
+        source: parseImageName(`${host}/dev/app:1`),
+        destination: parseImageName(`${host}/prod/app:1`),
+        mode: 're-sign',
+        sourceBy: { kind: 'policy', file: await policy('dev') },
+        destinationBy: { kind: 'policy', file: await policy('release') },
+        signers: [release],
+      },
+      answer: (other) => {
+        fault = other;
+      },
+      move: (name) => push('second', name),
+      meaning: async (path, tag) =>
+        (await fetch(`${server.url}/v2/${path}/manifests/${tag}`, { method: 'HEAD' })).headers.get(
+          'docker-content-digest',
+        ),
+    });
+  } finally {
+    await server.close();
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function refuses(
+  code: ErrorCode,
+  { request, world }: Stage,
+  more: Partial<PromoteRequest> = {},
+): Promise<void> {
+  await assert.rejects(promote({ ...request, ...more }, { from: world, to: world }), (error: unknown) => {
+    assert.ok(isBullaError(error, code), `expected ${code}, got ${String(error)}`);
+    return true;
+  });
+}
+
+/** Does something once, when the first request of a kind comes in; what comes from within passes. */
+function once(stage: Stage, isTime: (request: Request) => boolean, act: () => Promise<void>): void {
+  let isDone = false;
+  stage.answer(async (request) => {
+    if (isDone || !isTime(request)) return undefined;
+    isDone = true;
+    await act();
+    return undefined;
+  });
+}
+
+const isFirstUpload = ({ method }: Request): boolean => method === 'POST';
+
+test('the name is the last thing that is written', () =>
+  onStage(async ({ request, world, writes }) => {
+    const outcome = await promote(request, { from: world, to: world });
+    assert.ok(outcome.promoted && outcome.changed);
+    assert.ok(writes.length > 3);
+    assert.equal(writes.at(-1), 'PUT /v2/prod/app/manifests/1');
+    assert.equal(writes.filter((each) => each === 'PUT /v2/prod/app/manifests/1').length, 1);
+  }));
+
+test('a source that moves under the promotion: nothing is promoted', () =>
+  onStage(async (stage) => {
+    once(stage, isFirstUpload, () => stage.move('dev/app:1'));
+    await refuses('promote.source-moved', stage);
+    assert.equal(await stage.meaning('prod/app', '1'), null);
+    // by its digest it means what it means
+    const { request, world, host } = stage;
+    const digest = await stage.meaning('dev/app', '1');
+    const source = parseImageName(`${host}/dev/app@${digest}`);
+    const outcome = await promote({ ...request, source }, { from: world, to: world });
+    assert.ok(!outcome.promoted, 'nobody has signed the other one');
+  }));
+
+test('a destination that somebody else moves meanwhile stays as they left it', () =>
+  onStage(async (stage) => {
+    once(stage, isFirstUpload, () => stage.move('prod/app:1'));
+    await refuses('registry.changed', stage);
+    assert.notEqual(await stage.meaning('prod/app', '1'), await stage.meaning('dev/app', '1'));
+  }));
+
+test('a tag that is to keep the previous image and means something else: nothing is written', () =>
+  onStage(async (stage) => {
+    await stage.move('prod/app:1');
+    const previous = await stage.meaning('prod/app', '1');
+    const tag = `1-previous-${previous?.slice(7, 19)}`;
+    const { request, world, host } = stage;
+    const destination = parseImageName(`${host}/prod/app:${tag}`);
+    const signed = await promote({ ...request, destination }, { from: world, to: world });
+    assert.ok(signed.promoted);
+    stage.writes.length = 0;
+    await refuses('promote.tag-taken', stage, { keepPrevious: true });
+    await refuses('promote.tag-taken', stage, { keepPrevious: true, dryRun: true });
+    assert.deepEqual(stage.writes, []);
+    assert.equal(await stage.meaning('prod/app', '1'), previous);
+  }));
+
+test('a destination that takes nothing, or has lost what it took: the name means what it meant', () =>
+  onStage(async (stage) => {
+    await stage.move('prod/app:1');
+    const previous = await stage.meaning('prod/app', '1');
+    stage.answer(({ method }) => (method === 'POST' ? new Response('{}', { status: 403 }) : undefined));
+    await refuses('registry.denied', stage);
+    assert.equal(await stage.meaning('prod/app', '1'), previous);
+    const digest = await stage.meaning('dev/app', '1');
+    stage.answer(({ method, url }) =>
+      method === 'GET' && url.endsWith(`/prod/app/manifests/${digest}`)
+        ? new Response('{}', { status: 404 })
+        : undefined,
+    );
+    await refuses('image.not-found', stage);
+    stage.answer(() => undefined);
+    assert.equal(await stage.meaning('prod/app', '1'), previous);
+  }));
+
+test('a dry run writes nothing and asks no log; what a log has its part in it cannot tell', () =>
+  onStage(async ({ request, world, host, release, writes }) => {
+    const witnesses = { logs: [{ url: `http://${host}/rekor`, version: 1 as const }], timestamps: [] };
+    const plan = { signer: release, formats: ['cosign' as const], witnesses, explicitFormat: false };
+    const told = await promote({ ...request, signers: [plan], dryRun: true }, { from: world, to: world });
+    assert.ok('dryRun' in told);
+    assert.equal(told.verdict, undefined);
+    assert.equal(told.signatures.length, 1);
+    const known = await promote({ ...request, dryRun: true }, { from: world, to: world });
+    assert.ok('dryRun' in known && known.verdict?.accepted === true);
+    assert.deepEqual(writes, []);
+  }));
+
+test('a log that does not answer: nothing is named, and the next run completes it', () =>
+  onStage(async (stage) => {
+    const { request, world, host, release } = stage;
+    const witnesses = { logs: [{ url: `http://${host}/rekor`, version: 1 as const }], timestamps: [] };
+    const plan = { signer: release, formats: ['cosign' as const], witnesses, explicitFormat: false };
+    stage.answer(({ url }) => (url.includes('/rekor/') ? new Response('', { status: 404 }) : undefined));
+    await assert.rejects(promote({ ...request, signers: [plan] }, { from: world, to: world }));
+    assert.equal(await stage.meaning('prod/app', '1'), null);
+    const outcome = await promote(request, { from: world, to: world });
+    assert.ok(outcome.promoted);
+    assert.equal(await stage.meaning('prod/app', '1'), await stage.meaning('dev/app', '1'));
+  }));
+
+test('a key that asks witnesses: a second run makes no new signature where the policy accepts the old one', () =>
+  onStage(async ({ request, world, host, release, writes }) => {
+    const first = await promote(request, { from: world, to: world });
+    assert.ok(first.promoted);
+    writes.length = 0;
+    const witnesses = { logs: [{ url: `http://${host}/rekor`, version: 1 as const }], timestamps: [] };
+    const plan = { signer: release, formats: ['cosign' as const], witnesses, explicitFormat: false };
+    const again = await promote({ ...request, signers: [plan] }, { from: world, to: world });
+    assert.ok(again.promoted && !again.changed);
+    assert.deepEqual(
+      again.signatures.map(({ there }) => there),
+      [true],
+    );
+    assert.deepEqual(writes, []);
+  }));
