@@ -51,7 +51,9 @@ export { sign, type SignedInstances, type SignReceipt, type SignRequest } from '
 export { signBlob, type SignedBlob } from './operations/sign-blob.ts';
 export type { SigningFormat, SigningPlan, Witnesses } from './operations/signing-plan.ts';
 export { standaloneSign, standaloneVerify } from './operations/standalone.ts';
-export { checkStore, mergeStores, type StoreCheck, type StoreMerge } from './operations/stores.ts';
+export { checkStore, type StoreCheck } from './operations/store-check.ts';
+export { parseStoreName, type StoreName } from './operations/store-name.ts';
+export { type MergeOptions, mergeStores, type StoreMerge } from './operations/stores.ts';
 export {
   checkTrust,
   type CheckedTrust,

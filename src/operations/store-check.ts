@@ -1,0 +1,148 @@
+/** Checking a signature store. */
+import { join } from 'node:path';
+
+import { bytesEqual, printable } from '../base/bytes.ts';
+import { BullaError, type ErrorCode, isBullaError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { parseSignatureBlob } from '../formats/blob.ts';
+import { readUntrustedMessage } from '../keys/openpgp/verify.ts';
+import type { ImageFolder, Oddity, SignaturePlace } from '../stores/store-tree.ts';
+import { openStoreTree, type StoreName } from './store-name.ts';
+
+export type FindingKind =
+  /** A number is missing while later ones are there: readers stop before it. */
+  | 'gap'
+  /** A signature that no reader counts, because it lies behind a gap. */
+  | 'hidden'
+  /** No whole signature: empty, torn, garbage, too large. It refuses the whole image. */
+  | 'broken'
+  /** 128 signatures or more: readers refuse the image. */
+  | 'too-many'
+  /** It cannot be read. */
+  | 'unreadable'
+  /** The same bytes a second time. */
+  | 'duplicate'
+  | 'link'
+  | 'leftover'
+  | 'foreign';
+
+export type Finding = {
+  readonly kind: FindingKind;
+  readonly path: string;
+  /** `problem`: readers are misled or refuse. `remark`: readers do not care. */
+  readonly weight: 'problem' | 'remark';
+  readonly message: string;
+  readonly code?: ErrorCode;
+};
+
+export type StoreCheck = {
+  readonly images: number;
+  /** Those that readers count. */
+  readonly signatures: number;
+  readonly findings: readonly Finding[];
+};
+
+/**
+ * Checks a store, or the folder of one image, without changing anything.
+ * @param options `env`: the environment for git
+ * @throws BullaError `io.not-found`, `io.failed`, `store.failed`, `process.*` where the tree itself cannot be read
+ */
+export async function checkStore(
+  store: StoreName,
+  options: { readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<StoreCheck> {
+  await using tree = await openStoreTree(store, options.env ?? process.env);
+  const findings: Finding[] = [];
+  let images = 0;
+  let signatures = 0;
+  for await (const item of tree.walk()) {
+    if (item.kind === 'oddity') {
+      findings.push(remarkOf(item.oddity));
+      continue;
+    }
+    images += 1;
+    signatures += countedBy(item.folder.signatures);
+    findings.push(...(await checkImage(item.folder)));
+  }
+  return { images, signatures, findings };
+}
+
+/** How many a reader finds: up to the first missing number. */
+function countedBy(places: readonly SignaturePlace[]): number {
+  const gap = places.findIndex(({ n }, index) => n !== index + 1);
+  return gap < 0 ? places.length : gap;
+}
+
+async function checkImage(folder: ImageFolder): Promise<readonly Finding[]> {
+  const counted = countedBy(folder.signatures);
+  const findings: Finding[] = [];
+  const seen: Uint8Array[] = [];
+  for (const place of folder.signatures.slice(0, counted)) {
+    const { n, path } = place;
+    const content = await readWhole(place);
+    if (content instanceof BullaError) findings.push(badFile(path, content));
+    else if (seen.some((each) => bytesEqual(each, content))) {
+      findings.push({
+        kind: 'duplicate',
+        weight: 'remark',
+        path,
+        message: `signature ${n} repeats an earlier one`,
+      });
+    } else seen.push(content);
+  }
+  const most = limits.lookasideSignatures;
+  if (counted >= most) {
+    const message = `${counted} signatures; readers refuse an image with ${most} or more`;
+    findings.push({ kind: 'too-many', weight: 'problem', path: folder.path, message });
+  }
+  return [...findings, ...gapOf(folder, counted), ...folder.oddities.map(remarkOf)];
+}
+
+function gapOf(folder: ImageFolder, counted: number): readonly Finding[] {
+  const hidden = folder.signatures.slice(counted);
+  if (hidden.length === 0) return [];
+  const path = join(folder.path, `signature-${counted + 1}`);
+  const message = `missing, so readers stop here and do not see ${hidden.length} later`;
+  return [
+    { kind: 'gap', weight: 'problem', path, message },
+    ...hidden.map((each): Finding => {
+      return {
+        kind: 'hidden',
+        weight: 'problem',
+        path: each.path,
+        message: 'no reader counts it, it lies behind a gap',
+      };
+    }),
+  ];
+}
+
+/** The bytes of a file that holds one whole stored signature, or what is wrong with it. */
+export async function readWhole(place: SignaturePlace): Promise<Uint8Array | BullaError> {
+  try {
+    const bytes = await place.read();
+    if (bytes === undefined) return new BullaError('store.unreadable', `${printable(place.path)} is gone`);
+    const signature = parseSignatureBlob(bytes);
+    if (signature.format === 'simple') readUntrustedMessage(signature.blob);
+    return bytes;
+  } catch (error) {
+    if (isBullaError(error)) return error;
+    throw error;
+  }
+}
+
+/** A file that holds no whole signature. */
+export function badFile(path: string, { code, message }: BullaError): Finding {
+  const kind = code === 'store.unreadable' ? 'unreadable' : 'broken';
+  return { kind, weight: 'problem', path, message, code };
+}
+
+const remarks: Readonly<Record<Oddity['kind'], string>> = {
+  link: 'a symbolic link; it is not followed when the store is published',
+  leftover: 'left behind by a writer that was ended; it may be removed',
+  foreign: 'no reader of signatures looks at it',
+};
+
+/** What is no signature. */
+export function remarkOf({ kind, path }: Oddity): Finding {
+  return { kind, weight: 'remark', path, message: remarks[kind] };
+}
