@@ -2,11 +2,12 @@
 import { join } from 'node:path';
 
 import { bytesEqual, printable } from '../base/bytes.ts';
+import { type Digest, digestOf } from '../base/digest.ts';
 import { BullaError, type ErrorCode, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { parseSignatureBlob } from '../formats/blob.ts';
 import { readUntrustedMessage } from '../keys/openpgp/verify.ts';
-import type { ImageFolder, Oddity, SignaturePlace } from '../stores/store-tree.ts';
+import type { ImageFolder, Oddity, SignaturePlace, StoreTree } from '../stores/store-tree.ts';
 import { openStoreTree, type StoreName } from './store-name.ts';
 
 export type FindingKind =
@@ -20,6 +21,8 @@ export type FindingKind =
   | 'too-many'
   /** It cannot be read. */
   | 'unreadable'
+  /** Another store has other bytes under this name: a program that copies files would replace one by the other. */
+  | 'conflict'
   /** The same bytes a second time. */
   | 'duplicate'
   | 'link'
@@ -44,14 +47,18 @@ export type StoreCheck = {
 
 /**
  * Checks a store, or the folder of one image, without changing anything.
- * @param options `env`: the environment for git
+ * @param options `env`: the environment for git; `against`: another store, with which this one is compared by name, as
+ * rsync and cp do
  * @throws BullaError `io.not-found`, `io.failed`, `store.failed`, `process.*` where the tree itself cannot be read
  */
 export async function checkStore(
   store: StoreName,
-  options: { readonly env?: NodeJS.ProcessEnv } = {},
+  options: { readonly env?: NodeJS.ProcessEnv; readonly against?: StoreName } = {},
 ): Promise<StoreCheck> {
-  await using tree = await openStoreTree(store, options.env ?? process.env);
+  const env = options.env ?? process.env;
+  await using tree = await openStoreTree(store, env);
+  const others =
+    options.against === undefined ? undefined : await digestsIn(await openStoreTree(options.against, env));
   const findings: Finding[] = [];
   let images = 0;
   let signatures = 0;
@@ -63,8 +70,49 @@ export async function checkStore(
     images += 1;
     signatures += countedBy(item.folder.signatures);
     findings.push(...(await checkImage(item.folder)));
+    if (others !== undefined) findings.push(...(await conflictsIn(item.folder, others)));
   }
   return { images, signatures, findings };
+}
+
+type Held = { readonly path: string; readonly digest: Digest };
+
+/** The digest of each file `signature-N` of a store, by its name below it. */
+async function digestsIn(opened: StoreTree): Promise<ReadonlyMap<string, Held>> {
+  await using tree = opened;
+  const digests = new Map<string, Held>();
+  for await (const item of tree.walk()) {
+    if (item.kind === 'oddity') continue;
+    for (const place of item.folder.signatures) {
+      const digest = await digestAt(place);
+      if (digest !== undefined) digests.set(`${item.folder.name}/${place.n}`, { path: place.path, digest });
+    }
+  }
+  return digests;
+}
+
+async function digestAt(place: SignaturePlace): Promise<Digest | undefined> {
+  const content = await place.read().catch((error: unknown) => {
+    // what cannot be read is a finding of its own
+    if (isBullaError(error)) return undefined;
+    throw error;
+  });
+  return content === undefined ? undefined : digestOf(content);
+}
+
+async function conflictsIn(
+  { name, signatures }: ImageFolder,
+  others: ReadonlyMap<string, Held>,
+): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  for (const place of signatures) {
+    const other = others.get(`${name}/${place.n}`);
+    const digest = other === undefined ? undefined : await digestAt(place);
+    if (other === undefined || digest === undefined || digest === other.digest) continue;
+    const message = `another signature than ${printable(other.path, 4096)}; copied by name, one would replace the other`;
+    findings.push({ kind: 'conflict', weight: 'problem', path: place.path, message });
+  }
+  return findings;
 }
 
 /** How many a reader finds: up to the first missing number. */

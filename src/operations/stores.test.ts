@@ -57,6 +57,27 @@ test('everything that misleads readers is found and named', async () => {
   ]);
 });
 
+test('what another store has otherwise under the same name is a conflict', async () => {
+  using ours = temporaryStore();
+  using theirs = temporaryStore();
+  for (const [store, text] of [
+    [ours, 'ours'],
+    [theirs, 'theirs'],
+  ] as const) {
+    store.put(`${image}/signature-1`, sampleSignature('both'));
+    store.put(`${image}/signature-2`, sampleSignature(text));
+  }
+  ours.put(`${image}/signature-3`, sampleSignature('only here'));
+  const [a, b] = [ours, theirs].map(({ path }) => parseStoreName(path, '/'));
+  if (a === undefined || b === undefined) throw new Error('two stores');
+  const { findings } = await checkNamed(a, { against: b });
+  deepEqual(
+    findings.map(({ kind, weight, path }) => `${weight} ${kind} ${path}`),
+    [`problem conflict ${ours.path}/${image}/signature-2`],
+  );
+  deepEqual((await checkNamed(a, { against: a })).findings, []);
+});
+
 test('128 signatures are too many', async () => {
   using store = temporaryStore();
   for (let n = 1; n <= 128; n += 1) store.put(`${image}/signature-${n}`, sampleSignature(`${n}`));

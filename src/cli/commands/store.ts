@@ -6,7 +6,7 @@ import { checkStore, type Finding } from '../../operations/store-check.ts';
 import { parseStoreName } from '../../operations/store-name.ts';
 import { mergeStores } from '../../operations/stores.ts';
 import type { CommandContext, Outcome } from '../command.ts';
-import { flagOption, type Parsed } from '../options.ts';
+import { flagOption, type Parsed, textOption } from '../options.ts';
 import { openCounter } from '../progress.ts';
 
 export function command(context: CommandContext): Command {
@@ -82,6 +82,7 @@ function checkCommand(context: CommandContext): Command {
   return new Command('check')
     .description('Look for what misleads readers of a store: gaps, torn files, files that no reader counts.')
     .argument('<store>', 'folder, file:// URL or git repository of a store, or of one image in it')
+    .option('--against <store>', 'look for signatures that another store has otherwise under the same name')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExample:\n  $ bulla store check /var/lib/containers/sigstore')
     .action((store: string, parsed: Parsed) => check(store, parsed, context));
@@ -89,7 +90,12 @@ function checkCommand(context: CommandContext): Command {
 
 async function check(store: string, parsed: Parsed, context: CommandContext): Promise<void> {
   const { terminal } = context;
-  const result = await checkStore(parseStoreName(store, terminal.cwd), { env: terminal.env });
+  const other = textOption(parsed, 'against');
+  const against = other === undefined ? undefined : parseStoreName(other, terminal.cwd);
+  const result = await checkStore(parseStoreName(store, terminal.cwd), {
+    env: terminal.env,
+    ...(against !== undefined && { against }),
+  });
   if (flagOption(parsed, 'json')) terminal.printJson(result);
   else {
     for (const each of result.findings) terminal.print(`${each.weight} ${each.kind}: ${findingLine(each)}`);
