@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 
 import { printable } from '../../base/bytes.ts';
+import { keepHeapSmall } from '../../base/node.ts';
 import { checkStore, type Finding } from '../../operations/store-check.ts';
 import { parseStoreName } from '../../operations/store-name.ts';
 import { mergeStores } from '../../operations/stores.ts';
@@ -62,6 +63,7 @@ async function merge(
   const { terminal } = context;
   const [from, to] = [parseStoreName(source, terminal.cwd), parseStoreName(destination, terminal.cwd)];
   const dryRun = flagOption(parsed, 'dryRun');
+  keepHeapSmall();
   const counter = openCounter(terminal, 'images');
   const onProgress = (images: number): void => counter.update(images);
   const result = await mergeStores(from, to, { dryRun, env: terminal.env, onProgress }).finally(() =>
