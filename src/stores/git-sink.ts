@@ -8,7 +8,7 @@ import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { crypto } from '../base/node.ts';
 import { type GitCommit, writeCommit } from './git-commit.ts';
-import { isSafePath, withoutSecrets } from './git-name.ts';
+import { isSafePath } from './git-name.ts';
 import { callGit, gitError, quietReceivePack } from './git-process.ts';
 import type { GitRepository } from './git-repository.ts';
 import { describeEntry, entriesIn, type GitListing, isFile, listGitTree, placeOf } from './git-tree.ts';
@@ -44,9 +44,10 @@ export async function openGitSink(
     finish: async () => {
       const made = await commit?.finish();
       if (made === undefined) return {};
-      if ((await push(repository, made)) === 'done') return { commit: made };
+      const refused = await push(repository, made);
+      if (refused === undefined) return { commit: made };
       tries += 1;
-      if (tries >= limits.gitTries) throw contended(repository);
+      if (tries >= limits.gitTries) throw contended(refused);
       // others who were refused as well come back at other times
       await pause(crypto.randomInt(20, 50 + 50 * Math.min(tries, 20)));
       await repository.refresh();
@@ -114,25 +115,25 @@ function objectName(bytes: Uint8Array, digits: number): string {
 const passing =
   /\((?:fetch first|non-fast-forward|stale info)\)|cannot lock ref|failed to (?:update|lock) ref|incorrect old value|reference already exists|but expected/;
 
-async function push(repository: GitRepository, commit: string): Promise<'done' | 'moved'> {
+/** Undefined once the branch has the commit; why not, where others are to blame and it is to be tried again. */
+async function push(repository: GitRepository, commit: string): Promise<BullaError | undefined> {
   const { call, name, branch } = repository;
   const flags = ['--porcelain', '--no-verify', '--no-signed', '--no-follow-tags', '--recurse-submodules=no'];
   const program = name.scheme === 'file' ? [`--receive-pack=${quietReceivePack}`] : [];
   const refspec = `${commit}:refs/heads/${branch}`;
   const result = await callGit(['push', ...flags, ...program, '--', name.remote, refspec], call);
-  if (result.exitCode === 0) return 'done';
+  if (result.exitCode === 0) return undefined;
   // a connection may break after the push was taken: what the branch is now decides
   const now = await repository.ask();
-  if (now === commit) return 'done';
+  if (now === commit) return undefined;
   const said = `${Buffer.from(result.stdout).toString('utf8')}${result.stderr}`;
-  if (now !== repository.tip() || passing.test(said)) return 'moved';
-  throw gitError(result, name, 'publish to');
+  const error = gitError(result, name, 'publish to');
+  if (now !== repository.tip() || passing.test(said)) return error;
+  throw error;
 }
 
-function contended({ name }: GitRepository): BullaError {
-  return new BullaError(
-    'store.contended',
-    `${withoutSecrets(name.text)} took ${limits.gitTries} other pushes before ours`,
-    { hint: 'try again when fewer publish' },
-  );
+function contended({ message }: BullaError): BullaError {
+  return new BullaError('store.contended', `${message}, ${limits.gitTries} times`, {
+    hint: 'try again when fewer publish; if nobody does, look for a lock that a killed git left in the repository',
+  });
 }
