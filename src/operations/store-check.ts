@@ -38,11 +38,39 @@ export type Finding = {
   readonly code?: ErrorCode;
 };
 
+/** Gathers findings, of each kind no more than people read: a store may be full of files that nobody wants. */
+export type Findings = {
+  add(...findings: readonly Finding[]): void;
+  readonly named: readonly Finding[];
+  /** How many more there are, of kinds that are named. */
+  omitted(): number;
+};
+
+export function gatherFindings(): Findings {
+  const named: Finding[] = [];
+  const counts = new Map<FindingKind, number>();
+  let omitted = 0;
+  return {
+    add: (...findings) => {
+      for (const finding of findings) {
+        const count = (counts.get(finding.kind) ?? 0) + 1;
+        counts.set(finding.kind, count);
+        if (count <= limits.storeFindings) named.push(finding);
+        else omitted += 1;
+      }
+    },
+    named,
+    omitted: () => omitted,
+  };
+}
+
 export type StoreCheck = {
   readonly images: number;
   /** Those that readers count. */
   readonly signatures: number;
   readonly findings: readonly Finding[];
+  /** How many findings are not named, where a kind has more than 1000. */
+  readonly omitted?: number;
 };
 
 /**
@@ -59,20 +87,25 @@ export async function checkStore(
   await using tree = await openStoreTree(store, env);
   const others =
     options.against === undefined ? undefined : await digestsIn(await openStoreTree(options.against, env));
-  const findings: Finding[] = [];
+  const findings = gatherFindings();
   let images = 0;
   let signatures = 0;
   for await (const item of tree.walk()) {
     if (item.kind === 'oddity') {
-      findings.push(remarkOf(item.oddity));
+      findings.add(remarkOf(item.oddity));
       continue;
     }
     images += 1;
     signatures += countedBy(item.folder.signatures);
-    findings.push(...(await checkImage(item.folder)));
-    if (others !== undefined) findings.push(...(await conflictsIn(item.folder, others)));
+    findings.add(...(await checkImage(item.folder)));
+    if (others !== undefined) findings.add(...(await conflictsIn(item.folder, others)));
   }
-  return { images, signatures, findings };
+  return { images, signatures, findings: findings.named, ...omittedOf(findings) };
+}
+
+/** The member that says so, where findings are not named. */
+export function omittedOf(findings: Findings): { readonly omitted?: number } {
+  return findings.omitted() > 0 ? { omitted: findings.omitted() } : {};
 }
 
 type Held = { readonly path: string; readonly digest: Digest };

@@ -1,5 +1,6 @@
 /** Which store an argument names, and opening it. */
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 
 import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
@@ -21,11 +22,25 @@ export type StoreName = { readonly kind: 'folder'; readonly path: string } | Git
  */
 export function parseStoreName(text: string, cwd: string): StoreName {
   if (isGitStoreName(text)) return parseGitStoreName(text, cwd);
-  if (!/^[A-Za-z][A-Za-z0-9+.-]+:/.test(text)) return { kind: 'folder', path: resolve(cwd, text) };
+  if (!/^[A-Za-z][A-Za-z0-9+.-]+:/.test(text)) return folder(resolve(cwd, text));
   if (/^https?:/i.test(text)) throw overHttp(text);
   const location = parseLookasideBase({ url: text, from: { kind: 'argument', text } });
-  if (location.kind === 'file') return { kind: 'folder', path: location.path };
+  if (location.kind === 'file') return folder(location.path);
   throw overHttp(text);
+}
+
+/** A bare repository is a folder too, but not one that signatures belong in as they are. */
+function folder(path: string): StoreName {
+  if (['HEAD', 'objects', 'refs'].every((name) => existsSync(join(path, name)))) {
+    throw new BullaError(
+      'usage.invalid',
+      `${printable(path)} is a git repository, not a folder of signatures`,
+      {
+        hint: `write git+file:${printable(path)}`,
+      },
+    );
+  }
+  return { kind: 'folder', path };
 }
 
 function overHttp(text: string): BullaError {

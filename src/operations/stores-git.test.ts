@@ -1,5 +1,5 @@
 /** Signature stores in git repositories, with the real git. */
-import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
+import { deepEqual, equal, match, ok, rejects, throws } from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -376,6 +376,17 @@ test('configuration that leads to another transport is refused', options, async 
     (error: unknown) => isBullaError(error, 'store.failed') && error.message.includes('not allowed'),
   );
   equal(existsSync(stage.path('ran')), false);
+});
+
+test('a bare repository named as a folder is not written into', options, async () => {
+  using stage = openStage();
+  stage.git('init', '--quiet', '--bare', 'sigs.git');
+  for (const text of ['sigs.git', `file://${stage.path('sigs.git')}`])
+    throws(
+      () => parseStoreName(text, stage.path()),
+      (error: unknown) =>
+        isBullaError(error, 'usage.invalid') && error.hint?.startsWith('write git+file:') === true,
+    );
 });
 
 test('a repository of SHA-256', options, async () => {

@@ -141,6 +141,41 @@ test('merging passes over what is no whole signature, and follows no link', asyn
   deepEqual(skipped.map(({ kind }) => kind).sort(), ['broken', 'link', 'link']);
 });
 
+test('an image that is full keeps nobody else’s signatures from arriving', async () => {
+  using from = temporaryStore();
+  using to = temporaryStore();
+  const other = `other@sha256=${'cd'.repeat(32)}`;
+  for (let n = 1; n <= 127; n += 1) to.put(`${image}/signature-${n}`, sampleSignature(`${n}`));
+  from.put(`${image}/signature-1`, sampleSignature('one more'));
+  from.put(`${other}/signature-1`, sampleSignature('other'));
+  for (const dryRun of [true, false]) {
+    const { added, skipped } = await mergeStores(from.path, to.path, { dryRun });
+    deepEqual(
+      added.map(({ to: path }) => path),
+      [join(to.path, other, 'signature-1')],
+    );
+    deepEqual(
+      skipped.map(({ kind, weight, code }) => [kind, weight, code]),
+      [['too-many', 'problem', 'store.too-many-signatures']],
+    );
+  }
+});
+
+test('of what nobody wants a thousand of a kind are named, and the rest counted', async () => {
+  using from = temporaryStore();
+  using to = temporaryStore();
+  for (let n = 0; n < 1003; n += 1) from.put(`junk/${n}`, '');
+  from.put(`${image}/signature-1`, '');
+  for (const { found, omitted } of [
+    await mergeStores(from.path, to.path).then(({ skipped, ...rest }) => ({ found: skipped, ...rest })),
+    await checkStore(from.path).then(({ findings, ...rest }) => ({ found: findings, ...rest })),
+  ]) {
+    equal(found.length, 1001);
+    equal(omitted, 3);
+    equal(found.filter(({ kind }) => kind === 'broken').length, 1, 'a problem is not lost among remarks');
+  }
+});
+
 test('a store is not merged into itself or a part of itself', async () => {
   using store = temporaryStore();
   store.put(`${image}/signature-1`, sampleSignature('a'));

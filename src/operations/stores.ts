@@ -3,11 +3,11 @@ import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 
 import { printable } from '../base/bytes.ts';
-import { BullaError } from '../base/errors.ts';
+import { BullaError, isBullaError } from '../base/errors.ts';
 import type { StoreSink } from '../stores/store-sink.ts';
 import type { ImageFolder, StoreTree, TreeItem } from '../stores/store-tree.ts';
 import { inParallel } from './in-parallel.ts';
-import { badFile, type Finding, readWhole, remarkOf } from './store-check.ts';
+import { badFile, type Finding, gatherFindings, omittedOf, readWhole, remarkOf } from './store-check.ts';
 import { openStoreSink, openStoreTree, type StoreName } from './store-name.ts';
 
 export type MergedSignature = { readonly from: string; readonly to: string };
@@ -18,6 +18,8 @@ export type StoreMerge = {
   readonly present: number;
   /** Source files that hold no whole signature, and what else was passed over. */
   readonly skipped: readonly Finding[];
+  /** How many of those are not named, where a kind has more than 1000. */
+  readonly omitted?: number;
   /** The commit that was pushed to a git repository, where something was added. */
   readonly commit?: string;
 };
@@ -37,8 +39,8 @@ export type MergeOptions = {
  * whole signatures are copied. A source signature behind a gap is copied too: its signer meant it.
  * To a git repository all of it is one commit, pushed by fast-forward; where somebody else's push came
  * first, it is fetched and the merge done again on top.
- * @throws BullaError `usage.invalid` (one store lies in the other), `store.too-many-signatures`,
- * `store.unreadable`, `store.failed`, `store.contended`, `io.*`, `process.*`
+ * @throws BullaError `usage.invalid` (one store lies in the other), `store.unreadable`,
+ * `store.failed`, `store.contended`, `io.*`, `process.*`
  */
 export async function mergeStores(
   source: StoreName,
@@ -62,18 +64,18 @@ async function mergeOnce(
   onProgress: (images: number) => void,
 ): Promise<StoreMerge> {
   const added: MergedSignature[] = [];
-  const skipped: Finding[] = [];
+  const skipped = gatherFindings();
   let [present, images] = [0, 0];
   for await (const items of someOf(from.walk())) {
     for (const each of await inParallel(items, to.atOnce, (item) => mergeItem(item, to))) {
       added.push(...each.added);
-      skipped.push(...each.skipped);
+      skipped.add(...each.skipped);
       present += each.present;
     }
     images += items.filter(({ kind }) => kind === 'image').length;
     onProgress(images);
   }
-  return { added, present, skipped };
+  return { added, present, skipped: skipped.named, ...omittedOf(skipped) };
 }
 
 /** So many at once are held and worked on. */
@@ -108,11 +110,18 @@ async function mergeImage(folder: ImageFolder, to: StoreSink): Promise<StoreMerg
       skipped.push(badFile(place.path, content));
       continue;
     }
-    const result = await image.add(content);
-    if (result.added) added.push({ from: place.path, to: result.path });
+    const result = await image.add(content).catch((error: unknown) => fullImage(error, place.path));
+    if ('kind' in result) skipped.push(result);
+    else if (result.added) added.push({ from: place.path, to: result.path });
     else present += 1;
   }
   return { added, present, skipped };
+}
+
+/** Whoever fills one image's folder must not keep the signatures of all others from arriving. */
+function fullImage(error: unknown, path: string): Finding {
+  if (!isBullaError(error, 'store.too-many-signatures')) throw error;
+  return { kind: 'too-many', weight: 'problem', path, message: error.message, code: error.code };
 }
 
 /** A store merged into a part of itself would feed on what it writes. */

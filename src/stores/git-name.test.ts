@@ -32,6 +32,8 @@ test('a repository by file, https and ssh, with branch and folder', () => {
 for (const [text, code] of [
   ['ext::sh -c id', 'store.unsupported'],
   ['fd::3', 'store.unsupported'],
+  ['git@github.com:org/sigs.git', 'store.unsupported'],
+  ['ssh://git@example.com/a', 'store.unsupported'],
   ['git://example.com/a', 'store.unsupported'],
   ['git+http://example.com/a', 'store.unsupported'],
   ['git+git://example.com/a', 'store.unsupported'],

@@ -19,7 +19,9 @@ export type GitStoreName = {
 
 /** True for what is written as a git repository, whether or not it can be used. */
 export function isGitStoreName(text: string): boolean {
-  return /^(?:git\+[a-z]+|git|ext|fd):/i.test(text) || /^[a-z][a-z0-9+.-]*::/i.test(text);
+  // git@host:path is how git hosts write it, and looks like a folder
+  if (/^[^/:\s]+@[^/:\s]+:/.test(text)) return true;
+  return /^(?:git\+[a-z]+|git|ssh|ext|fd):/i.test(text) || /^[a-z][a-z0-9+.-]*::/i.test(text);
 }
 
 /**

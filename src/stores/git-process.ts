@@ -17,6 +17,7 @@ export type GitCall = {
   /** The folder it runs in: a private repository, or one that is to hold it. */
   readonly cwd: string;
   readonly maxBytes?: number;
+  readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
   /** Configuration besides what always holds. */
   readonly config?: readonly string[];
@@ -90,7 +91,7 @@ export async function callGit(args: readonly string[], call: GitCall): Promise<P
     return await runProcess('git', [...config, ...args], {
       env: gitEnvironment(call.env, call.name.scheme),
       cwd: call.cwd,
-      timeoutMs: limits.gitMs,
+      timeoutMs: call.timeoutMs ?? limits.gitMs,
       maxBytes: call.maxBytes ?? 1_048_576,
       ownSession: true,
       ...(call.input !== undefined && { input: call.input }),

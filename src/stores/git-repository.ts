@@ -84,7 +84,8 @@ async function fetched(
 type Told = { readonly branch: string | undefined; readonly tip: string | undefined };
 
 /** What the repository says of a branch, or of its default one. */
-async function askRemote(call: GitCall, branch: string | undefined): Promise<Told> {
+async function askRemote(asking: GitCall, branch: string | undefined): Promise<Told> {
+  const call = { ...asking, timeoutMs: limits.gitAskMs };
   const wanted = branch === undefined ? 'HEAD' : `refs/heads/${branch}`;
   const output = await mustGit(['ls-remote', '--symref', '--', call.name.remote, wanted], call, 'read');
   let head: string | undefined;

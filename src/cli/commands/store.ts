@@ -76,6 +76,7 @@ async function merge(
     terminal.note(`${result.added.length} ${dryRun ? 'to add' : 'added'}, ${result.present} there already`);
     if (result.commit !== undefined) terminal.note(`pushed as commit ${result.commit}`);
     for (const each of result.skipped) terminal.warn(`passed over ${findingLine(each)}`);
+    if (result.omitted !== undefined) terminal.warn(`passed over ${result.omitted} more`);
   }
   context.finish(outcomeOf(result.skipped));
 }
@@ -101,6 +102,7 @@ async function check(store: string, parsed: Parsed, context: CommandContext): Pr
   if (flagOption(parsed, 'json')) terminal.printJson(result);
   else {
     for (const each of result.findings) terminal.print(`${each.weight} ${each.kind}: ${findingLine(each)}`);
+    if (result.omitted !== undefined) terminal.print(`and ${result.omitted} more like them`);
     terminal.print(`${result.images} images, ${result.signatures} signatures`);
   }
   context.finish(outcomeOf(result.findings));
