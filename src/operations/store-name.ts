@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import { type GitStoreName, isGitStoreName, parseGitStoreName, withoutSecrets } from '../stores/git-name.ts';
-import { openGitRepository } from '../stores/git-repository.ts';
+import { type GitRepository, openGitRepository } from '../stores/git-repository.ts';
 import { openGitSink } from '../stores/git-sink.ts';
 import { openGitTree } from '../stores/git-tree.ts';
 import { parseLookasideBase } from '../stores/lookaside-location.ts';
@@ -24,6 +24,11 @@ export function parseStoreName(text: string, cwd: string): StoreName {
   if (isGitStoreName(text)) return parseGitStoreName(text, cwd);
   if (!/^[A-Za-z][A-Za-z0-9+.-]+:/.test(text)) return folder(resolve(cwd, text));
   if (/^https?:/i.test(text)) throw overHttp(text);
+  if (!text.includes('://') && !text.startsWith('file:')) {
+    throw new BullaError('store.unsupported', `${printable(text)} is no folder of this machine`, {
+      hint: 'a folder of another machine is carried by rsync; write ./NAME for a folder with a colon in its name',
+    });
+  }
   const location = parseLookasideBase({ url: text, from: { kind: 'argument', text } });
   if (location.kind === 'file') return folder(location.path);
   throw overHttp(text);
@@ -56,7 +61,7 @@ function overHttp(text: string): BullaError {
 /** Opens a store to read all of it. */
 export async function openStoreTree(name: StoreName, env: NodeJS.ProcessEnv): Promise<StoreTree> {
   if (name.kind === 'folder') return openFolderTree(name.path);
-  return openGitTree(await openGitRepository(name, env));
+  return fetched(name, env, openGitTree);
 }
 
 /** Opens a store to add to it. */
@@ -66,5 +71,20 @@ export async function openStoreSink(
   options: { readonly dryRun: boolean },
 ): Promise<StoreSink> {
   if (name.kind === 'folder') return openFolderSink(name.path, options);
-  return openGitSink(await openGitRepository(name, env), options);
+  return fetched(name, env, (repository) => openGitSink(repository, options));
+}
+
+/** What was fetched goes with the store that is opened, or at once where it cannot be opened. */
+async function fetched<T>(
+  name: GitStoreName,
+  env: NodeJS.ProcessEnv,
+  open: (repository: GitRepository) => Promise<T>,
+): Promise<T> {
+  const repository = await openGitRepository(name, env);
+  try {
+    return await open(repository);
+  } catch (error) {
+    await repository[Symbol.asyncDispose]();
+    throw error;
+  }
 }

@@ -460,7 +460,13 @@ test('what was fetched is gone afterwards, and git that is missing has a hint', 
     readdirSync(tmpdir()).filter((name) => name.startsWith('.bulla-tmp-'));
   const before = left();
   await stage.merge('git+file:sigs.git', stage.path('out'));
-  await stage.merge('git+file:out', stage.path('x')).catch(() => undefined);
+  for (const [from, to] of [
+    ['git+file:out', stage.path('x')],
+    ['git+file:sigs.git#none', stage.path('x')],
+    ['git+file:sigs.git#:none', stage.path('x')],
+    [stage.path('none'), 'git+file:sigs.git'],
+  ] as const)
+    await rejects(stage.merge(from, to));
   await rejects(
     stage.merge('git+file:sigs.git', stage.path('out'), { env: { ...stage.env, PATH: '/nonexistent' } }),
     (error: unknown) =>

@@ -218,7 +218,13 @@ test('what names a store', () => {
   equal(pathOf('a/b', '/srv'), '/srv/a/b');
   equal(pathOf('/a', '/work'), '/a');
   equal(pathOf('file:///a%20b', '/work'), '/a b');
-  for (const text of ['https://sigs.example.com', 's3://bucket/x', 'file://host/x', 'docker://app']) {
+  for (const text of [
+    'https://sigs.example.com',
+    's3://bucket/x',
+    'file://host/x',
+    'docker://app',
+    'web:/srv/sigs',
+  ]) {
     throws(
       () => parseStoreName(text, '/work'),
       (error: unknown) => isBullaError(error, 'store.unsupported'),

@@ -69,6 +69,15 @@ for (const [text, code] of [
   });
 }
 
+test('the way git hosts write it is told in ours', () => {
+  throws(
+    () => parseGitStoreName('git@github.com:org/sigs.git', '/work'),
+    (error: unknown) =>
+      isBullaError(error, 'store.unsupported') &&
+      error.hint === 'write git+ssh://git@github.com/org/sigs.git',
+  );
+});
+
 test('what names no git repository', () => {
   for (const text of [
     '/srv/sigs.git',

@@ -124,6 +124,12 @@ function remoteUrl(scheme: string, rest: string, text: string): string {
 }
 
 function unsupported(text: string): BullaError {
+  const [, user, path] = /^([^/:\s]+@[^/:\s]+):\/*(.+)$/.exec(text) ?? [];
+  if (user !== undefined && path !== undefined) {
+    return new BullaError('store.unsupported', `${printable(text)} is written as no store is`, {
+      hint: `write git+ssh://${printable(user)}/${printable(path)}`,
+    });
+  }
   return new BullaError(
     'store.unsupported',
     `${withoutSecrets(text)} is no git repository that Bulla reaches`,

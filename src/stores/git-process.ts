@@ -40,6 +40,8 @@ const always = [
   'transfer.fsckObjects=true',
   'fetch.unpackLimit=1',
   'transfer.unpackLimit=1',
+  // files larger than any signature go through git without being held
+  'core.bigFileThreshold=16m',
   'fetch.recurseSubmodules=false',
   'push.recurseSubmodules=no',
   'submodule.recurse=false',
