@@ -378,6 +378,42 @@ test('configuration that leads to another transport is refused', options, async 
   equal(existsSync(stage.path('ran')), false);
 });
 
+test('a default branch that is not there yet is made, beside others', options, async () => {
+  using stage = openStage();
+  stage.git('init', '--quiet', '--bare', '--initial-branch=trunk', 'sigs.git');
+  commitInto(stage, 'sigs.git', (copy) => writeFileSync(join(copy, 'x'), 'x'), 'other');
+  stage.staging.put(`${one}/signature-1`, sampleSignature('a'));
+  await stage.merge(stage.staging.path, 'git+file:sigs.git');
+  deepEqual(stage.files('sigs.git', 'trunk'), [`100644 ${one}/signature-1`]);
+  deepEqual(stage.files('sigs.git', 'other'), ['100644 x']);
+  // git keeps branches as files: one cannot lie below another
+  const began = performance.now();
+  await rejects(stage.merge(stage.staging.path, 'git+file:sigs.git#other/below'), (error: unknown) =>
+    isBullaError(error, 'store.failed'),
+  );
+  ok(performance.now() - began < 5000, 'it is not tried again and again');
+});
+
+test('no repository is looked for, and the user may forbid git to', options, async () => {
+  using stage = openStage();
+  stage.git('init', '--quiet', '--bare', '--initial-branch=main', 'sigs.git');
+  stage.git('config', '--global', 'safe.bareRepository', 'explicit');
+  stage.staging.put(`${one}/signature-1`, sampleSignature('a'));
+  // a repository above the private one that git would stumble over
+  mkdirSync(stage.path('tmp'));
+  stage.git('init', '--quiet', 'tmp');
+  stage.git('-C', 'tmp', 'config', 'core.repositoryFormatVersion', '99');
+  const before = process.env['TMPDIR'];
+  process.env['TMPDIR'] = stage.path('tmp');
+  try {
+    equal((await stage.merge(stage.staging.path, 'git+file:sigs.git')).added.length, 1);
+    equal((await stage.merge('git+file:sigs.git', stage.path('out'))).added.length, 1);
+  } finally {
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+  }
+});
+
 test('a bare repository named as a folder is not written into', options, async () => {
   using stage = openStage();
   stage.git('init', '--quiet', '--bare', 'sigs.git');

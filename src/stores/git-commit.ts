@@ -1,6 +1,7 @@
 /** A commit that adds files to a branch and changes nothing else, made in a private repository without working copy or index. */
 import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import { withoutSecrets } from './git-name.ts';
 import { mostAtOnce } from './git-objects.ts';
 import { type GitCall, callGit, gitText, mustGit } from './git-process.ts';
@@ -70,7 +71,7 @@ async function checkOnlyAdds(
   );
   const flags = ['-r', '-z', '--no-renames', '--name-status'];
   const trees = [parent === undefined ? empty : `${parent}^{tree}`, `${work}^{tree}`];
-  const maxBytes = 67_108_864;
+  const maxBytes = limits.gitListBytes;
   const output = await mustGit(
     ['diff-tree', ...flags, ...trees],
     { ...call, maxBytes },

@@ -2,6 +2,8 @@
  * The user's own git program, with care: it asks nobody, runs no hook, speaks no other protocol than the one named, and
  * ends in time. What the user has configured holds otherwise: credential helpers, ssh, proxies, certificates, who commits.
  */
+import { dirname } from 'node:path';
+
 import { printable, textOf } from '../base/bytes.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -14,8 +16,10 @@ export type GitCall = {
   /** The repository that is reached: its protocol is the only one allowed. */
   readonly name: GitStoreName;
   readonly input?: Uint8Array;
-  /** The folder it runs in: a private repository, or one that is to hold it. */
+  /** The folder it runs in. */
   readonly cwd: string;
+  /** The private repository that it works on. Named, as git may be told not to look for one, and none above is meant. */
+  readonly gitDir?: string;
   readonly maxBytes?: number;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -89,9 +93,11 @@ export function gitEnvironment(env: NodeJS.ProcessEnv, scheme: GitStoreName['sch
  */
 export async function callGit(args: readonly string[], call: GitCall): Promise<ProcessResult> {
   const config = [...always, ...(call.config ?? [])].flatMap((each) => ['-c', each]);
+  const inside = call.gitDir === undefined ? [] : [`--git-dir=${call.gitDir}`];
   try {
-    return await runProcess('git', [...config, ...args], {
-      env: gitEnvironment(call.env, call.name.scheme),
+    return await runProcess('git', [...config, ...inside, ...args], {
+      // whoever may write to the folder above must not have a repository found there
+      env: { ...gitEnvironment(call.env, call.name.scheme), GIT_CEILING_DIRECTORIES: dirname(call.cwd) },
       cwd: call.cwd,
       timeoutMs: call.timeoutMs ?? limits.gitMs,
       maxBytes: call.maxBytes ?? 1_048_576,

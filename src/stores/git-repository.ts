@@ -63,7 +63,7 @@ async function fetched(
   const started =
     told.tip === undefined ? await cloneEmpty(asking, cwd) : await initialise(asking, cwd, told.tip.length);
   const branch = name.branch ?? told.branch ?? started.branch;
-  const call = { ...asking, cwd };
+  const call = { ...asking, cwd, gitDir: cwd };
   let tip: string | undefined;
   const refresh = async (): Promise<void> => {
     tip = await fetchBranch(call, branch);
@@ -129,12 +129,18 @@ async function cloneEmpty(call: GitCall, cwd: string): Promise<Started> {
   await watched(call, clone, (signal) =>
     mustGit(['clone', ...flags, '--', call.name.remote, clone], { ...call, signal }, 'read'),
   );
-  const head = gitText(await mustGit(['symbolic-ref', '--short', 'HEAD'], { ...call, cwd: clone }, 'read'));
+  const inside = { ...call, gitDir: clone };
+  const head = gitText(await mustGit(['symbolic-ref', '--short', 'HEAD'], inside, 'read'));
   // git before 2.41 does not hear of it over its protocol, and reads it off a repository on the same machine
-  const there = call.name.scheme === 'file' ? call.name.remote : clone;
-  const asked = await mustGit(['-C', there, 'rev-parse', '--show-object-format'], call, 'read');
+  const gitDir = call.name.scheme === 'file' ? gitDirOf(call.name.remote) : clone;
+  const asked = await mustGit(['rev-parse', '--show-object-format'], { ...call, gitDir }, 'read');
   const { digits } = await initialise(call, cwd, gitText(asked) === 'sha256' ? 64 : 40);
   return { branch: isBranchName(head) ? head : 'main', digits };
+}
+
+/** A repository with a working copy has its own part below it. */
+function gitDirOf(path: string): string {
+  return existsSync(join(path, '.git')) ? join(path, '.git') : path;
 }
 
 const base = 'refs/bulla/base';

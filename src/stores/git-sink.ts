@@ -115,6 +115,9 @@ function objectName(bytes: Uint8Array, digits: number): string {
 const passing =
   /\((?:fetch first|non-fast-forward|stale info)\)|cannot lock ref|failed to (?:update|lock) ref|incorrect old value|reference already exists|but expected/;
 
+/** A branch `a` leaves no room for a branch `a/b`. */
+const lasting = /exists; cannot create/;
+
 /** Undefined once the branch has the commit; why not, where others are to blame and it is to be tried again. */
 async function push(repository: GitRepository, commit: string): Promise<BullaError | undefined> {
   const { call, name, branch } = repository;
@@ -128,7 +131,7 @@ async function push(repository: GitRepository, commit: string): Promise<BullaErr
   if (now === commit) return undefined;
   const said = `${Buffer.from(result.stdout).toString('utf8')}${result.stderr}`;
   const error = gitError(result, name, 'publish to');
-  if (now !== repository.tip() || passing.test(said)) return error;
+  if (now !== repository.tip() || (passing.test(said) && !lasting.test(said))) return error;
   throw error;
 }
 

@@ -213,6 +213,14 @@ test('over ssh, by the program that git is told to use', { ...needs('git'), time
     assert.equal(exitCode, 0, stderr);
   }
   assert.ok(existsSync(bench.path('out', image, 'signature-1')));
+  // its hooks are run there, and decide
+  put(bench, `staging/${image}/signature-2`, 'b');
+  writeFileSync(bench.path('sigs.git', 'hooks', 'pre-receive'), '#!/bin/sh\necho not today\nexit 1\n');
+  chmodSync(bench.path('sigs.git', 'hooks', 'pre-receive'), 0o755);
+  const declined = await bench.bulla(['store', 'publish', bench.path('staging'), store], { env });
+  assert.equal(declined.exitCode, 3);
+  assert.match(declined.stderr, /cannot publish to .*hook declined.*\[store\.failed\]/);
+  assert.equal((await stateOf(bench)).commits, 1);
   const log = readFileSync(bench.path('ssh-log'), 'utf8').split('\n');
   assert.ok(
     log.some((line) => /-p 2222 git@sigs\.example\.com git-receive-pack '.*sigs\.git'$/.test(line)),
