@@ -62,7 +62,9 @@ export type { SigningFormat, SigningPlan, Witnesses } from './operations/signing
 export { readStages, type Stage, type StagedName, type Stages } from './operations/stages.ts';
 export { stagesStatus, type StagesStatus } from './operations/stages-status.ts';
 export { standaloneSign, standaloneVerify } from './operations/standalone.ts';
-export { checkStore, mergeStores, type StoreCheck, type StoreMerge } from './operations/stores.ts';
+export { checkStore, type StoreCheck } from './operations/store-check.ts';
+export { parseStoreName, type StoreName } from './operations/store-name.ts';
+export { type MergeOptions, mergeStores, type StoreMerge } from './operations/stores.ts';
 export {
   checkTrust,
   type CheckedTrust,

@@ -60,6 +60,18 @@ export const limits = {
   unpackedBytes: 34_359_738_368,
   /** An engine that answers nothing for so long, in milliseconds, is stuck: saving a large image takes minutes. */
   engineMs: 1_800_000,
+  /** Findings of one kind that a check or merge of a store names; the rest is counted. */
+  storeFindings: 1000,
+  /** One run of git, in milliseconds: a first fetch over a slow line takes minutes. */
+  gitMs: 900_000,
+  /** Asking a git repository where its branch is, in milliseconds. */
+  gitAskMs: 120_000,
+  /** What is fetched of a git repository: the newest state of one branch, as one packed file. */
+  gitFetchBytes: 1_073_741_824,
+  /** The list of all files in a git repository's branch: 300,000 signatures. */
+  gitListBytes: 67_108_864,
+  /** How often a push that somebody else's came before is tried again. */
+  gitTries: 20,
   /** Nesting of JSON that Bulla parses strictly. */
   jsonDepth: 64,
 } as const;

@@ -37,3 +37,30 @@ export async function openProgress(terminal: Terminal): Promise<Progress> {
     end: () => bar.stop(),
   };
 }
+
+/** How many are done, where nobody knows of how many: a line on a terminal that goes when the work ends. */
+export type Counter = {
+  update(count: number): void;
+  end(): void;
+};
+
+/**
+ * @param what is counted: `images`
+ * @param write to standard error
+ */
+export function openCounter(
+  terminal: Terminal,
+  what: string,
+  write: (text: string) => void = (text) => void process.stderr.write(text),
+): Counter {
+  if (!terminal.interactive || terminal.quiet) return { update: () => undefined, end: () => undefined };
+  let shown = false;
+  return {
+    update: (count) => {
+      write(`\r\u001b[K${count} ${what}`);
+      shown = true;
+    },
+    // erases the line
+    end: () => shown && write('\r\u001b[K'),
+  };
+}

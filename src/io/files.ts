@@ -1,6 +1,6 @@
 /** Files, bounded when read and whole when written. */
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { chmod, link, mkdir, open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { printable } from '../base/bytes.ts';
@@ -85,12 +85,19 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
+/** The mode of what is made: as usual less the process's umask, or exactly this one. */
+export type FileMode = number | { readonly exact: number };
+
 /** Makes a folder and those above it, to last through a crash; one that is there is fine. */
-export async function makeFolder(path: string, mode = 0o755): Promise<void> {
+export async function makeFolder(path: string, mode: FileMode = 0o755): Promise<void> {
   try {
-    const highest = await mkdir(path, { recursive: true, mode });
+    const highest = await mkdir(path, {
+      recursive: true,
+      mode: typeof mode === 'number' ? mode : mode.exact,
+    });
     if (highest === undefined) return;
     for (let made = resolve(path); ; made = dirname(made)) {
+      if (typeof mode !== 'number') await chmod(made, mode.exact);
       await syncFolder(dirname(made));
       if (made === resolve(highest) || made === dirname(made)) return;
     }
@@ -147,7 +154,7 @@ export async function createFirstFree(
   path: string,
   bytes: Uint8Array,
   next: () => Promise<string | undefined>,
-  mode = 0o644,
+  mode: FileMode = 0o644,
 ): Promise<string | undefined> {
   const temporary = await writeTemporary(dirname(path), bytes, mode, path);
   try {
@@ -176,12 +183,13 @@ export async function linked(temporary: string, path: string): Promise<boolean> 
 async function writeTemporary(
   folder: string,
   bytes: Uint8Array,
-  mode: number,
+  mode: FileMode,
   forPath: string,
 ): Promise<string> {
   const temporary = temporaryName(folder);
   try {
-    await using file = await open(temporary, 'wx', mode);
+    await using file = await open(temporary, 'wx', typeof mode === 'number' ? mode : mode.exact);
+    if (typeof mode !== 'number') await file.chmod(mode.exact);
     await file.writeFile(bytes);
     await file.sync();
     return temporary;

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { textOf, utf8 } from '../base/bytes.ts';
+import { BullaError } from '../base/errors.ts';
 import { runProcess } from './process.ts';
 
 const options = { timeoutMs: 10_000, maxBytes: 1000 };
@@ -53,3 +57,58 @@ test('a child killed by a signal does not look like success', async () => {
   const result = await runProcess('sh', ['-c', 'kill -TERM $$'], options);
   assert.notEqual(result.exitCode, 0);
 });
+
+test('a child of its own session has no terminal, and its children end with it', async () => {
+  const alone = await runProcess('sh', ['-c', 'cut -d " " -f 6 /proc/$$/stat; echo $$'], {
+    ...options,
+    ownSession: true,
+  });
+  const [session = '', pid = ''] = (textOf(alone.stdout) ?? '').split('\n');
+  assert.equal(session, pid);
+  const stop = new AbortController();
+  const why = new BullaError('io.too-large', 'enough');
+  // the grandchild holds the pipe: were it not ended too, this would last as long as it
+  const began = performance.now();
+  const running = runProcess('sh', ['-c', 'sleep 60 & echo started; wait'], {
+    ...options,
+    ownSession: true,
+    signal: stop.signal,
+  });
+  stop.abort(why);
+  await assert.rejects(running, { code: 'io.too-large' });
+  assert.ok(performance.now() - began < 9000);
+});
+
+test('what ends this process ends a child of another session', async () => {
+  const program = `
+    import { runProcess } from ${JSON.stringify(join(import.meta.dirname, 'process.ts'))};
+    const options = { timeoutMs: 60_000, maxBytes: 1000, ownSession: true };
+    setTimeout(() => process.kill(process.pid, 'SIGTERM'), 500);
+    await runProcess('sh', ['-c', 'echo $$ > "$0"; exec sleep 60', process.argv[1]], options);
+  `;
+  const folder = mkdtempSync(join(tmpdir(), 'bulla-process-'));
+  try {
+    const pidFile = join(folder, 'pid');
+    const { exitCode } = await runProcess(
+      process.execPath,
+      ['--input-type=module', '-e', program, pidFile],
+      options,
+    );
+    assert.equal(exitCode, 128);
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    // the signal was sent before this process ended; the kernel may need a moment
+    for (let n = 0; n < 200 && isRunning(pid); n += 1)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(isRunning(pid), false);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z');
+  } catch {
+    return false;
+  }
+}

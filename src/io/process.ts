@@ -18,6 +18,13 @@ export type ProcessOptions = {
   readonly ownStderr?: boolean;
   /** The child's working directory; default: this process's own. */
   readonly cwd?: string;
+  /**
+   * Gives the child a session of its own, without a terminal on which it or its children could ask, and ends all of
+   * them together: a program like git starts others, which would go on reading from a server after it is killed.
+   */
+  readonly ownSession?: boolean;
+  /** Ends the child when it is aborted; its reason, a BullaError, is then thrown. */
+  readonly signal?: AbortSignal;
 };
 
 export type ProcessResult = {
@@ -38,9 +45,15 @@ export async function runProcess(
   const child = start(command, args, options);
   let failure: BullaError | undefined;
   const stop = (code: ErrorCode, why: string): void => {
-    failure ??= new BullaError(code, `${command} ${why}`);
-    child.kill('SIGKILL');
+    end(new BullaError(code, `${command} ${why}`));
   };
+  const end = (why: BullaError): void => {
+    failure ??= why;
+    kill(child, options, 'SIGKILL');
+  };
+  using _forwarded = options.ownSession === true ? endWithUs(child, options) : undefined;
+  const abort = (): void => end(options.signal?.reason as BullaError);
+  options.signal?.addEventListener('abort', abort);
   const timer = setTimeout(
     () => stop('process.timeout', `did not end within ${options.timeoutMs} ms`),
     options.timeoutMs,
@@ -61,7 +74,35 @@ export async function runProcess(
     };
   } finally {
     clearTimeout(timer);
+    options.signal?.removeEventListener('abort', abort);
   }
+}
+
+function kill(child: ChildProcess, { ownSession }: ProcessOptions, signal: NodeJS.Signals): void {
+  if (ownSession !== true || child.pid === undefined) child.kill(signal);
+  else {
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // all of them ended by themselves
+    }
+  }
+}
+
+/** A terminal's Ctrl-C does not reach another session: what ends us is passed on, and then ends us. */
+function endWithUs(child: ChildProcess, options: ProcessOptions): Disposable {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const pass = (signal: NodeJS.Signals): void => {
+    for (const each of signals) process.off(each, pass);
+    kill(child, options, 'SIGTERM');
+    process.kill(process.pid, signal);
+  };
+  for (const each of signals) process.on(each, pass);
+  return {
+    [Symbol.dispose]: () => {
+      for (const each of signals) process.off(each, pass);
+    },
+  };
 }
 
 function start(command: string, args: readonly string[], options: ProcessOptions): ChildProcess {
@@ -70,6 +111,7 @@ function start(command: string, args: readonly string[], options: ProcessOptions
     stdio: ['pipe', 'pipe', options.ownStderr === true ? 'inherit' : 'pipe', ...extra],
     env: options.env ?? process.env,
     ...(options.cwd !== undefined && { cwd: options.cwd }),
+    ...(options.ownSession === true && { detached: true }),
   });
 }
 

@@ -30,7 +30,7 @@ export async function* readNumbered(
   where: string,
 ): AsyncGenerator<{ readonly n: number; readonly bytes: Uint8Array }> {
   for (let n = 1; ; n += 1) {
-    if (n > limits.lookasideSignatures) throw tooMany(where);
+    if (n > limits.lookasideSignatures) throw tooManySignatures(where);
     const bytes = await read(n);
     if (bytes === undefined) return;
     yield { n, bytes };
@@ -75,6 +75,7 @@ const mostSpoiled = 8;
  * Adds a signature under the first free number, unless the same bytes are there already.
  * @param folder made with mode 0755 where it is missing
  * @param prefix stands before `signature-N` (an instance in a dir: image)
+ * @param published what is made can be read by everybody (0644, in folders of 0755), whatever the umask
  * @throws BullaError `store.too-many-signatures` (readers refuse an image with 128, so the last is
  * 127), `store.unreadable`, `io.*`
  */
@@ -82,15 +83,18 @@ export async function addSignatureFile(
   folder: string,
   bytes: Uint8Array,
   prefix = '',
+  published = false,
 ): Promise<{ readonly path: string; readonly added: boolean }> {
   const pathOf = (n: number): string => `${folder}/${prefix}${signatureName(n)}`;
-  await makeFolder(folder);
+  await makeFolder(folder, published ? { exact: 0o755 } : 0o755);
   let spot = await findSpot(pathOf, bytes, 1);
   for (let spoiled = 0; !spot.taken && spoiled < mostSpoiled; spoiled += 1) {
-    const written = await createFirstFree(pathOf(spot.n), bytes, async () => {
+    const next = async (): Promise<string | undefined> => {
       spot = await findSpot(pathOf, bytes, spot.n);
       return spot.taken ? undefined : pathOf(spot.n);
-    });
+    };
+    const mode = published ? { exact: 0o644 } : 0o644;
+    const written = await createFirstFree(pathOf(spot.n), bytes, next, mode);
     if (written === undefined) break;
     // podman image sign looks for a free number and then truncates what it finds there: look again
     const now = await readSignatureFile(written);
@@ -110,10 +114,11 @@ async function findSpot(pathOf: (n: number) => string, bytes: Uint8Array, from: 
     if (there === undefined) return { n, taken: false };
     if (bytesEqual(there, bytes)) return { n, taken: true };
   }
-  throw tooMany(dirname(pathOf(1)));
+  throw tooManySignatures(dirname(pathOf(1)));
 }
 
-function tooMany(where: string): BullaError {
+/** The error for an image whose signatures no reader would take. */
+export function tooManySignatures(where: string): BullaError {
   const most = limits.lookasideSignatures;
   return new BullaError(
     'store.too-many-signatures',

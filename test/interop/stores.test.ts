@@ -20,7 +20,7 @@ import { openLookaside } from '../../src/stores/lookaside.ts';
 import { lookupLookaside } from '../../src/stores/lookup-lookaside.ts';
 import { readRegistriesD } from '../../src/stores/registries-d.ts';
 import { listAll } from '../../src/stores/store-contract.ts';
-import { checkStore } from '../../src/operations/stores.ts';
+import { checkStore } from '../../src/operations/store-check.ts';
 import { startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
 import { type Bench, needs, openBench, peerVersion } from '../support/peers.ts';
@@ -382,7 +382,7 @@ test(
     deepEqual(await listed(bench, image), [name]);
     await bench.ok('podman', ['image', 'sign', '--sign-by', key, `docker://${name}`]);
     deepEqual(await listed(bench, image), [name, name]);
-    deepEqual((await checkStore(bench.path('sigs'))).findings, []);
+    deepEqual((await checkStore({ kind: 'folder', path: bench.path('sigs') })).findings, []);
   },
 );
 

@@ -57,6 +57,8 @@ export const peerNames = [
   'umoci',
   'openssl',
   'sigstack',
+  'git',
+  'rsync',
 ] as const;
 export type PeerName = (typeof peerNames)[number];
 
@@ -115,9 +117,12 @@ export const peersAreRequired: boolean = process.env['BULLA_REQUIRE_PEERS'] === 
 function missing(names: readonly PeerName[]): string | undefined {
   const gone = names.filter((name) => findPeer(name) === undefined);
   if (gone.length === 0) return undefined;
-  const scripts = new Set(
-    gone.map((name) => (name === 'sigstack' ? 'scripts/sigstack/build.sh' : 'scripts/install-peers.sh')),
-  );
+  const others: Readonly<Partial<Record<PeerName, string>>> = {
+    sigstack: 'scripts/sigstack/build.sh',
+    git: 'apt-get install git',
+    rsync: 'apt-get install rsync',
+  };
+  const scripts = new Set(gone.map((name) => others[name] ?? 'scripts/install-peers.sh'));
   return `${gone.join(', ')} missing: run ${[...scripts].join(', ')}`;
 }
 

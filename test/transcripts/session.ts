@@ -10,7 +10,9 @@
  * stdout and stderr, in which `…` stands for any text of a line and a line that is only `…` for any
  * number of lines; `[exit N]` is its exit code where that is not 0; `#` lines are remarks.
  * `registry.example.com` stands for the embedded registry that each session gets. `layout/` is a small
- * image in an OCI layout, as a builder makes it.
+ * image in an OCI layout, as a builder makes it. A session that speaks of them also gets the registries
+ * `dev.example.com` and `prod.example.com`, and web servers `http://dev-sigs.example.com` and
+ * `http://prod-sigs.example.com` for the folders `dev-web` and `prod-web`.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -20,6 +22,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { buildImage } from '../../src/cli/demo/image.ts';
+import { serveFolder } from '../support/web-server.ts';
 import { serveRegistry } from '../../src/servers/registry/serve.ts';
 
 export type Command = {
@@ -29,7 +32,9 @@ export type Command = {
   readonly exit: number;
 };
 
-const placeholder = 'registry.example.com';
+/** What stands for a server, and its folder where it is a web server. */
+const registryNames = ['registry.example.com', 'dev.example.com', 'prod.example.com'];
+const webNames = { 'dev-sigs.example.com': 'dev-web', 'prod-sigs.example.com': 'prod-web' };
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** The commands of a session. */
@@ -62,11 +67,40 @@ export function sessionOfPage(markdown: string): string {
 /** A world of its own for one session; dispose it. */
 export type Place = AsyncDisposable & { run(command: string): Promise<{ output: string; exit: number }> };
 
-/** Opens a temporary home with `bulla` in PATH, a registry, a lookaside folder and a policy that rejects. */
-export async function openPlace(): Promise<Place> {
+/** The servers that a text speaks of, and the first registry: by the name that stands for each, its real host. */
+async function openServers(
+  home: string,
+  text: string,
+): Promise<
+  {
+    readonly registries: ReadonlyMap<string, string>;
+    readonly hosts: ReadonlyMap<string, string>;
+  } & AsyncDisposable
+> {
+  const running = new AsyncDisposableStack();
+  const registries = new Map<string, string>();
+  for (const [index, name] of registryNames.entries()) {
+    if (index > 0 && !text.includes(name)) continue;
+    const registry = await serveRegistry({ host: '127.0.0.1', port: 0 });
+    running.defer(() => registry.close());
+    registries.set(name, new URL(registry.url).host);
+  }
+  const hosts = new Map(registries);
+  for (const [name, folder] of Object.entries(webNames)) {
+    if (!text.includes(name)) continue;
+    const { url } = running.use(await serveFolder(join(home, folder)));
+    hosts.set(name, new URL(url).host);
+  }
+  return { registries, hosts, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/**
+ * Opens a temporary home with `bulla` in PATH, a registry, a lookaside folder and a policy that rejects.
+ * @param text of the session: the servers it speaks of are started
+ */
+export async function openPlace(text = ''): Promise<Place> {
   const home = await mkdtemp(join(tmpdir(), 'bulla-session-'));
-  const registry = await serveRegistry({ host: '127.0.0.1', port: 0 });
-  const host = new URL(registry.url).host;
+  const servers = await openServers(home, text);
   const config = join(home, '.config', 'containers');
   await mkdir(join(config, 'registries.d'), { recursive: true });
   await mkdir(join(home, 'bin'));
@@ -76,7 +110,11 @@ export async function openPlace(): Promise<Place> {
     `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'bin', 'bulla.js')}" "$@"\n`,
   );
   await chmod(join(home, 'bin', 'bulla'), 0o755);
-  await writeFile(join(config, 'registries.conf'), `[[registry]]\nlocation = "${host}"\ninsecure = true\n`);
+  const plain = [...servers.registries.values()];
+  await writeFile(
+    join(config, 'registries.conf'),
+    plain.map((host) => `[[registry]]\nlocation = "${host}"\ninsecure = true\n`).join(''),
+  );
   await writeFile(
     join(config, 'registries.d', 'default.yaml'),
     `default-docker:\n  lookaside: file://${home}/sigstore\n`,
@@ -93,13 +131,17 @@ export async function openPlace(): Promise<Place> {
     LC_ALL: 'C.UTF-8',
     ROOT: root,
   };
-  const show = (text: string): string => text.replaceAll(host, placeholder).replaceAll(home, '~');
+  const names = [...servers.hosts];
+  const show = (output: string): string =>
+    names.reduce((shown, [name, host]) => shown.replaceAll(host, name), output).replaceAll(home, '~');
+  const meant = (command: string): string =>
+    names.reduce((line, [name, host]) => line.replaceAll(name, host), command);
   return {
     run: async (command) => {
       const { promise, resolve } = Promise.withResolvers<{ output: string; exit: number }>();
       execFile(
         'bash',
-        ['-c', `exec 2>&1; ${command.replaceAll(placeholder, host)}`],
+        ['-c', `exec 2>&1; ${meant(command)}`],
         { cwd: home, env, timeout: 60_000, maxBuffer: 16 * 1024 * 1024 },
         (error, stdout) =>
           resolve({ output: show(stdout), exit: error === null ? 0 : Number(error.code ?? 255) }),
@@ -107,7 +149,7 @@ export async function openPlace(): Promise<Place> {
       return promise;
     },
     [Symbol.asyncDispose]: async () => {
-      await registry.close();
+      await servers[Symbol.asyncDispose]();
       await rm(home, { recursive: true, force: true });
     },
   };
@@ -133,7 +175,7 @@ export function matches(pattern: readonly string[], output: string): boolean {
  * Runs a session and compares. In a page (`loose`) a command without output lines may print anything.
  */
 export async function runSession(name: string, text: string, loose: boolean): Promise<void> {
-  await using place = await openPlace();
+  await using place = await openPlace(text);
   for (const command of parseSession(text)) {
     const { output, exit } = await place.run(command.text);
     const where = `${name}, line ${command.line}: $ ${command.text}\n${output}`;

@@ -1,10 +1,14 @@
-/** `bulla store publish|fetch|check`: signature stores as folders. */
+/** `bulla store publish|fetch|check`: signature stores as folders and in git repositories. */
 import { Command } from 'commander';
 
 import { printable } from '../../base/bytes.ts';
-import { checkStore, type Finding, mergeStores, storeFolder } from '../../operations/stores.ts';
+import { keepHeapSmall } from '../../base/node.ts';
+import { checkStore, type Finding } from '../../operations/store-check.ts';
+import { parseStoreName } from '../../operations/store-name.ts';
+import { mergeStores } from '../../operations/stores.ts';
 import type { CommandContext, Outcome } from '../command.ts';
-import { flagOption, type Parsed } from '../options.ts';
+import { flagOption, type Parsed, textOption } from '../options.ts';
+import { openCounter } from '../progress.ts';
 
 export function command(context: CommandContext): Command {
   const store = new Command('store').description('Signature stores: publish, fetch and check them.');
@@ -13,7 +17,10 @@ export function command(context: CommandContext): Command {
       'publish',
       'Add what a store has to a public one, replacing and removing nothing.',
       context,
-    ).addHelpText('after', '\nExample:\n  $ bulla store publish /srv/staging /var/www/signatures'),
+    ).addHelpText(
+      'after',
+      `${gitHelp}\nExamples:\n  $ bulla store publish /srv/staging /var/www/signatures\n  $ bulla store publish /srv/staging git+ssh://git@git.example.com/sigs.git#prod`,
+    ),
   );
   store.addCommand(
     mergeCommand(
@@ -22,7 +29,7 @@ export function command(context: CommandContext): Command {
       context,
     ).addHelpText(
       'after',
-      '\nExample:\n  $ bulla store fetch /mnt/transfer/signatures /var/lib/containers/sigstore',
+      `${gitHelp}\nExamples:\n  $ bulla store fetch /mnt/transfer/signatures /var/lib/containers/sigstore\n  $ bulla store fetch git+https://git.example.com/sigs.git#prod /var/www/signatures`,
     ),
   );
   return store
@@ -30,11 +37,16 @@ export function command(context: CommandContext): Command {
     .addHelpText('after', '\nExample:\n  $ bulla store check /var/lib/containers/sigstore');
 }
 
+const gitHelp = `
+A git repository is git+file:PATH, git+https://HOST/PATH or git+ssh://USER@HOST/PATH, then #BRANCH, #BRANCH:FOLDER or
+#:FOLDER. Credentials, proxies and the author of commits are those of your git configuration.
+`;
+
 function mergeCommand(name: string, description: string, context: CommandContext): Command {
   return new Command(name)
     .description(description)
-    .argument('<source>', 'folder or file:// URL')
-    .argument('<destination>', 'folder or file:// URL; made where it is missing')
+    .argument('<source>', 'folder, file:// URL or git repository')
+    .argument('<destination>', 'the same; a folder is made where it is missing')
     .option('--dry-run', 'tell what would be added, write nothing')
     .option('--json', 'print the result as JSON')
     .action((source: string, destination: string, parsed: Parsed) =>
@@ -49,16 +61,22 @@ async function merge(
   context: CommandContext,
 ): Promise<void> {
   const { terminal } = context;
-  const folders = [source, destination].map((each) => storeFolder(each, terminal.cwd));
-  const [from = '', to = ''] = folders;
+  const [from, to] = [parseStoreName(source, terminal.cwd), parseStoreName(destination, terminal.cwd)];
   const dryRun = flagOption(parsed, 'dryRun');
-  const result = await mergeStores(from, to, { dryRun });
+  keepHeapSmall();
+  const counter = openCounter(terminal, 'images');
+  const onProgress = (images: number): void => counter.update(images);
+  const result = await mergeStores(from, to, { dryRun, env: terminal.env, onProgress }).finally(() =>
+    counter.end(),
+  );
   if (flagOption(parsed, 'json')) terminal.printJson(result);
   else {
     for (const each of result.added)
       terminal.print(`${dryRun ? 'would add' : 'added'} ${printable(each.to, 4096)}`);
     terminal.note(`${result.added.length} ${dryRun ? 'to add' : 'added'}, ${result.present} there already`);
+    if (result.commit !== undefined) terminal.note(`pushed as commit ${result.commit}`);
     for (const each of result.skipped) terminal.warn(`passed over ${findingLine(each)}`);
+    if (result.omitted !== undefined) terminal.warn(`passed over ${result.omitted} more`);
   }
   context.finish(outcomeOf(result.skipped));
 }
@@ -66,7 +84,8 @@ async function merge(
 function checkCommand(context: CommandContext): Command {
   return new Command('check')
     .description('Look for what misleads readers of a store: gaps, torn files, files that no reader counts.')
-    .argument('<store>', 'folder or file:// URL of a store, or of one image in it')
+    .argument('<store>', 'folder, file:// URL or git repository of a store, or of one image in it')
+    .option('--against <store>', 'look for signatures that another store has otherwise under the same name')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExample:\n  $ bulla store check /var/lib/containers/sigstore')
     .action((store: string, parsed: Parsed) => check(store, parsed, context));
@@ -74,10 +93,16 @@ function checkCommand(context: CommandContext): Command {
 
 async function check(store: string, parsed: Parsed, context: CommandContext): Promise<void> {
   const { terminal } = context;
-  const result = await checkStore(storeFolder(store, terminal.cwd));
+  const other = textOption(parsed, 'against');
+  const against = other === undefined ? undefined : parseStoreName(other, terminal.cwd);
+  const result = await checkStore(parseStoreName(store, terminal.cwd), {
+    env: terminal.env,
+    ...(against !== undefined && { against }),
+  });
   if (flagOption(parsed, 'json')) terminal.printJson(result);
   else {
     for (const each of result.findings) terminal.print(`${each.weight} ${each.kind}: ${findingLine(each)}`);
+    if (result.omitted !== undefined) terminal.print(`and ${result.omitted} more like them`);
     terminal.print(`${result.images} images, ${result.signatures} signatures`);
   }
   context.finish(outcomeOf(result.findings));
