@@ -1,0 +1,41 @@
+/** Signing what a rotation has decided on, by its digest. */
+import { formatReference } from '../base/reference.ts';
+import { openDockerDigest } from '../images/docker.ts';
+import type { ResignedSignature } from './resign.ts';
+import { planFor, type PlannedImage, type PlannedSignature } from './resign-plan.ts';
+import { signTargets } from './sign.ts';
+import { placesOf } from './sign-places.ts';
+import type { SigningPlan } from './signing-plan.ts';
+import type { World } from './world.ts';
+
+/**
+ * Makes and stores what is planned and not there yet, format by format.
+ * @param done is told of each signature once it is stored, also where a later one fails
+ * @throws BullaError `image.not-found` where the image is gone by now, `store.*`, `registry.*`, `key.*`, `log.*`, `timestamp.*`
+ */
+export async function signPlanned(
+  { digest, signatures }: PlannedImage,
+  plan: SigningPlan,
+  done: ResignedSignature[],
+  world: World,
+): Promise<void> {
+  const missing = signatures.filter(({ isThere }) => !isThere);
+  for (const group of Map.groupBy(missing, groupOf).values()) {
+    const [first] = group;
+    if (first === undefined) continue;
+    const { format, name } = first;
+    const image = await openDockerDigest(name, digest, world.registries);
+    // it may be gone since it was judged; and what is signed are bytes that are there
+    await image.manifest();
+    const stores = await world.stores(image);
+    const places = placesOf([planFor(plan, format)], { image, stores }, world);
+    const identities = group.map(({ identity }) => identity);
+    const made = await signTargets({ image, stores, places, targets: [digest], identities }, {}, world);
+    for (const { identity, location } of made) done.push({ format, identity, location, state: 'signed' });
+  }
+}
+
+/** One format of one name's stores. */
+function groupOf({ format, name }: PlannedSignature): string {
+  return `${format} ${formatReference(name)}`;
+}
