@@ -469,3 +469,39 @@ test('thousands of tags of one image are one image', () =>
       [digest, [`${bench.host}/ns/app:1`]],
     );
   }));
+
+test('sigstore keys: a .sig and a bundle are made anew, and each costs so many requests', () =>
+  onStage(async ({ bench }) => {
+    const [old, next] = [await bench.sigstoreKey('sig-old'), await bench.sigstoreKey('sig-next')];
+    const policy = bench.path('trust.yaml');
+    await writeFile(
+      policy,
+      `apiVersion: bulla/v1\nsigners:\n  old: { type: sigstoreKey, keyPath: ${old.file} }\ndefault: [{ type: signed, by: old }]\n`,
+    );
+    const witnesses = { logs: [], timestamps: [] };
+    const costs: Record<string, number> = {};
+    for (const formats of [['cosign'], ['bundle'], ['cosign', 'bundle']] as const) {
+      const name = `ns/${formats.join('-')}:1`;
+      const { digest } = await bench.push(name);
+      await bench.sign(name, { signer: old.signer, formats, witnesses, explicitFormat: true });
+      bench.requests.length = 0;
+      const where = [parseWhere(`${bench.host}/${name}`)];
+      const request = { from: old.file, to: next.signer, policy, where };
+      const { images } = await resign(request, bench.world);
+      assert.deepEqual(
+        images.map((each) => [each.digest, each.state, each.signatures.map(({ format }) => format)]),
+        [[digest, 'signed', formats]],
+      );
+      costs[formats.join('-')] = bench.requests.length;
+      const by = { kind: 'keys', files: [next.file] } as const;
+      const [verdict] = await verify(
+        { images: [parseImageName(`docker://${bench.host}/${name}`)], by },
+        bench.world,
+      );
+      assert.equal(verdict?.accepted, true, name);
+      const again = await resign(request, bench.world);
+      assert.deepEqual(states(again), { [name]: 'there' });
+    }
+    // docs/reference/resign.md
+    assert.deepEqual(costs, { cosign: 15, bundle: 14, 'cosign-bundle': 28 });
+  }));

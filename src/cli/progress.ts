@@ -6,7 +6,7 @@ export type Progress = {
   item(line: string): void;
   /** How far it is. */
   update(state: { readonly passed: number; readonly total: number }): void;
-  /** Takes the bar away. */
+  /** Takes the bar away; `update` brings another one. */
   end(): void;
 };
 
@@ -38,6 +38,9 @@ export async function openProgress(
       started = true;
       bar.update(passed);
     },
-    end: () => bar.stop(),
+    end: () => {
+      bar.stop();
+      started = false;
+    },
   };
 }

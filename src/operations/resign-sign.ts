@@ -20,13 +20,15 @@ export async function signPlanned(
   world: World,
 ): Promise<void> {
   const missing = signatures.filter(({ isThere }) => !isThere);
+  let isSeen = false;
   for (const group of Map.groupBy(missing, groupOf).values()) {
     const [first] = group;
     if (first === undefined) continue;
     const { format, name } = first;
     const image = await openDockerDigest(name, digest, world.registries);
     // it may be gone since it was judged; and what is signed are bytes that are there
-    await image.manifest();
+    if (!isSeen) await image.manifest();
+    isSeen = true;
     const stores = await world.stores(image);
     const places = placesOf([planFor(plan, format)], { image, stores }, world);
     const identities = group.map(({ identity }) => identity);

@@ -1,14 +1,19 @@
 /** Rotations on a real registry: what skopeo, podman and cosign accepted by the old key they accept by the new one, and nothing else. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
 import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench } from '../support/peers.ts';
 import { exportKey, signatureFolder, useLookaside } from '../support/simple-signing.ts';
+
+const launcher = fileURLToPath(new URL('../../bin/bulla.js', import.meta.url));
 
 type Stage = { readonly bench: Bench; readonly registry: RealRegistry; readonly lookaside: string };
 
@@ -170,5 +175,166 @@ test(
       const rerun = await resign(stage, ['--yes', ...flags]);
       assert.equal(statesOf(rerun.receipt)['ns/one:1'], 'there');
       assert.deepEqual(readdirSync(folder), files, 'nothing is doubled');
+    }),
+);
+
+test(
+  'a key that gpg has revoked: podman and skopeo accept by the new one what the record has',
+  needs('skopeo', 'podman', 'gpg', 'docker-registry'),
+  () =>
+    onStage(async (stage) => {
+      const { bench, registry } = stage;
+      const [old, next] = [await makeKey(bench, 'old'), await makeKey(bench, 'next')];
+      const listed = await push(stage, 'ns/listed:1', old.id);
+      await push(stage, 'ns/other:1', old.id);
+      const policy = writePolicy(bench, 'old', [signedBy(old.file)]);
+      const nextPolicy = writePolicy(bench, 'next', [signedBy(next.file)]);
+      assert.equal(await skopeoAccepts(stage, policy, 'ns/listed:1'), true);
+      // gpg keeps what it made with the key, and bars it by a colon from being imported by mistake
+      const barred = readFileSync(join(bench.gnupgHome, 'openpgp-revocs.d', `${old.id}.rev`), 'utf8');
+      await bench.ok('gpg', ['--batch', '--import'], { input: barred.replace(':-----BEGIN', '-----BEGIN') });
+      await exportKey(bench, old.id, { name: 'old' });
+      assert.equal(await skopeoAccepts(stage, policy, 'ns/listed:1'), false);
+
+      // by a key of the keyring, as by its file
+      for (const from of [old.id, old.file]) {
+        const flags = ['--from', from, '--to', next.id, '--policy', policy, '--yes', `${registry.host}/ns/`];
+        const refused = await resign(stage, flags);
+        assert.equal(refused.exitCode, 1, refused.stderr);
+        assert.deepEqual(
+          new Set(refused.receipt.images.map(({ reason }) => reason?.code)),
+          new Set(['signature.key-revoked']),
+        );
+      }
+      const record = bench.path('record.txt');
+      writeFileSync(record, `# what the build system released\n${registry.host}/ns/listed:1 ${listed}\n`);
+      const flags = ['--from', old.id, '--to', next.id, '--policy', policy, '--digests', record];
+      const done = await resign(stage, [...flags, '--yes', `${registry.host}/ns/`]);
+      assert.deepEqual(statesOf(done.receipt), { 'ns/listed:1': 'signed', 'ns/other:1': 'refused' });
+      assert.equal(await skopeoAccepts(stage, nextPolicy, 'ns/listed:1'), true);
+      assert.equal(await skopeoAccepts(stage, nextPolicy, 'ns/other:1'), false);
+      const pull = ['pull', '--quiet', '--tls-verify=false', '--signature-policy', nextPolicy];
+      assert.equal((await bench.run('podman', [...pull, `${registry.host}/ns/listed:1`])).exitCode, 0);
+      assert.notEqual((await bench.run('podman', [...pull, `${registry.host}/ns/other:1`])).exitCode, 0);
+    }),
+);
+
+test(
+  'killed at any moment, a rotation is completed by the next one, and nothing is doubled',
+  needs('skopeo', 'gpg', 'docker-registry'),
+  () =>
+    onStage(async (stage) => {
+      const { bench, registry, lookaside } = stage;
+      const [old, next] = [await makeKey(bench, 'old'), await makeKey(bench, 'next')];
+      const names = Array.from({ length: 8 }, (_, n) => `ns/app-${n}:1`);
+      const digests = new Map<string, string>();
+      for (const name of names) digests.set(name, await push(stage, name, old.id));
+      const policy = writePolicy(bench, 'old', [signedBy(old.file)]);
+      const flags = [
+        '--from',
+        old.file,
+        '--to',
+        next.id,
+        '--policy',
+        policy,
+        '--yes',
+        `${registry.host}/ns/`,
+      ];
+      const filesOf = (name: string): readonly string[] =>
+        readdirSync(signatureFolder(lookaside, name.replace(':1', ''), digests.get(name) ?? '')).filter(
+          (file) => file.startsWith('signature-'),
+        );
+      for (const after of [1, 3]) {
+        const watcher = watch(lookaside, { recursive: true });
+        const running = spawn(
+          process.execPath,
+          [launcher, 'resign', '--tls-verify=false', '--jobs', '1', ...flags],
+          {
+            env: bench.env,
+            stdio: 'ignore',
+          },
+        );
+        const closed = once(running, 'close');
+        let seen = 0;
+        watcher.on('change', (_, file) => {
+          if (String(file).endsWith('signature-2') && (seen += 1) === after) running.kill('SIGKILL');
+        });
+        const [, signal] = (await closed) as [number | null, string | null];
+        watcher.close();
+        assert.equal(signal, 'SIGKILL', 'it was ended before it was done');
+        const half = names.filter((name) => filesOf(name).length === 2).length;
+        assert.ok(half >= after && half < names.length, `${half} are signed`);
+      }
+      const done = await resign(stage, flags);
+      assert.equal(done.exitCode, 0, done.stderr);
+      const nextPolicy = writePolicy(bench, 'next', [signedBy(next.file)]);
+      for (const name of names) {
+        assert.deepEqual(filesOf(name), ['signature-1', 'signature-2'], name);
+        assert.equal(await skopeoAccepts(stage, nextPolicy, name), true, name);
+      }
+    }),
+);
+
+test(
+  'key impact: what skopeo would refuse without the key, signed by a subkey of it',
+  needs('skopeo', 'gpg', 'docker-registry'),
+  () =>
+    onStage(async (stage) => {
+      const { bench, registry } = stage;
+      const [one, two] = [await makeKey(bench, 'one'), await makeKey(bench, 'two')];
+      const flags = ['--batch', '--pinentry-mode', 'loopback', '--passphrase', ''];
+      await bench.ok('gpg', [...flags, '--quick-add-key', one.id, 'ed25519', 'sign', '0']);
+      await exportKey(bench, one.id, { name: 'one' });
+      // gpg signs by the newest key that can
+      const digest = await push(stage, 'ns/one:1', one.id);
+      const signature = join(signatureFolder(stage.lookaside, 'ns/one', digest), 'signature-1');
+      const packets = await bench.ok('gpg', ['--list-packets', signature]);
+      assert.match(packets, /keyid [0-9A-F]{16}/);
+      assert.doesNotMatch(
+        packets,
+        new RegExp(`keyid ${one.id.slice(-16)}`),
+        'the primary key has not signed',
+      );
+      await push(stage, 'ns/two:1', two.id);
+      await push(stage, 'ns/bare:1');
+      const both = { type: 'signedBy', keyType: 'GPGKeys', keyPaths: [one.file, two.file] };
+      const policy = writePolicy(bench, 'both', [both]);
+      const without = writePolicy(bench, 'without', [signedBy(two.file)]);
+      const names = ['ns/one:1', 'ns/two:1', 'ns/bare:1'];
+      const lost: string[] = [];
+      for (const name of names) {
+        const isLost =
+          (await skopeoAccepts(stage, policy, name)) && !(await skopeoAccepts(stage, without, name));
+        if (isLost) lost.push(`${registry.host}/${name}`);
+      }
+      assert.deepEqual(lost, [`${registry.host}/ns/one:1`]);
+      const ask = ['key', 'impact', '--tls-verify=false', '--json', '--policy', policy];
+      for (const key of [one.id, one.file, 'one@example.com']) {
+        const { exitCode, stdout, stderr } = await bench.bulla([...ask, key, `${registry.host}/`]);
+        assert.equal(exitCode, 1, stderr);
+        const impact = JSON.parse(stdout) as {
+          images: readonly { lost: readonly string[] }[];
+          counts: { total: number };
+        };
+        assert.deepEqual(
+          impact.images.flatMap((each) => each.lost),
+          lost,
+        );
+        assert.equal(impact.counts.total, 3);
+      }
+      const third = await makeKey(bench, 'third');
+      assert.equal((await bench.bulla([...ask, third.id, `${registry.host}/`])).exitCode, 0);
+      assert.equal((await bench.bulla([...ask, one.id, '127.0.0.1:1/'])).exitCode, 3);
+      const plain = await bench.bulla([
+        'key',
+        'impact',
+        '--tls-verify=false',
+        '--policy',
+        policy,
+        one.id,
+        `${registry.host}/`,
+      ]);
+      assert.match(plain.stdout, /^lost docker:\/\/\S+\/ns\/one sha256:[0-9a-f]{64} \(1\)$/m);
+      assert.match(plain.stdout, /^3 manifests: 1 lost, 1 accepted without it, 1 not accepted now$/m);
     }),
 );

@@ -8,6 +8,9 @@ import { mediaTypes } from '../../src/base/descriptor.ts';
 import { type Digest, digestOf } from '../../src/base/digest.ts';
 import { parseReference } from '../../src/base/reference.ts';
 import { parseImageName } from '../../src/base/image-name.ts';
+import { encryptPrivateKey } from '../../src/keys/sigstore/encrypted-key.ts';
+import { encodePem } from '../../src/keys/sigstore/pem.ts';
+import { makeKeyPair, openSigstoreKey } from '../../src/keys/sigstore/private-key.ts';
 import { openSecretKey } from '../../src/keys/openpgp/sign.ts';
 import type { Signer } from '../../src/keys/signer.ts';
 import { generateKey } from '../../src/operations/keys.ts';
@@ -46,6 +49,8 @@ export interface RotationBench extends AsyncDisposable {
   ahead: number;
   path(name: string): string;
   key(name: string, expires?: Date): Promise<TestKey>;
+  /** A sigstore key. */
+  sigstoreKey(name: string): Promise<TestKey>;
   /** An image of its own. */
   push(name: string, content?: string): Promise<Pushed>;
   /** A list of images that are pushed under `NAME-0`, `NAME-1` … and then lose these tags. */
@@ -145,6 +150,15 @@ export async function openRotationBench(): Promise<RotationBench> {
       const secret = new Uint8Array(await readFile(path(`${name}.private.asc`)));
       const signer = await openSecretKey(secret, { passphrase: async () => '' });
       return { signer, file: path(`${name}.pub.asc`), revocation: path(`${name}.revoke.asc`) };
+    },
+    sigstoreKey: async (name) => {
+      const pair = makeKeyPair('ecdsa-p256');
+      await writeFile(path(`${name}.pub`), encodePem('PUBLIC KEY', pair.publicKey.spki));
+      const der = pair.privateKey.export({ type: 'pkcs8', format: 'der' });
+      const signer = await openSigstoreKey(await encryptPrivateKey(der, 'pw'), {
+        passphrase: { given: 'pw' },
+      });
+      return { signer, file: path(`${name}.pub`), revocation: '' };
     },
     pushList: async (name, count) => {
       const to = await client(name);

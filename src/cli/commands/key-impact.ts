@@ -9,7 +9,6 @@ import {
   flagOption,
   type Parsed,
   policyOption,
-  withPolicyFileOptions,
   withRegistriesDOption,
   withRegistryOptions,
 } from '../options.ts';
@@ -18,6 +17,8 @@ import {
   paceOptions,
   refuseInsecurePolicy,
   registriesOf,
+  counted,
+  withKeyPolicyOptions,
   withPaceOptions,
   withSteps,
 } from '../rotation-options.ts';
@@ -37,7 +38,7 @@ export function impactCommand(context: CommandContext): Command {
       'registries, namespaces, repositories, images (default: what the policy names with that key)',
     )
     .option('--json', 'print every image as JSON');
-  withPaceOptions(withPolicyFileOptions(withRegistriesDOption(withRegistryOptions(impact))));
+  withPaceOptions(withKeyPolicyOptions(withRegistriesDOption(withRegistryOptions(impact))));
   return impact
     .addHelpText(
       'after',
@@ -86,7 +87,10 @@ function impactLines({ images }: KeyImpact): readonly string[] {
   ]);
   const { total, lost, kept, refused, undecided } = countsOf(images);
   const counts = `${lost} lost, ${kept} accepted without it, ${refused} not accepted now`;
-  return [...lines, `${total} manifests: ${counts}${undecided > 0 ? `, ${undecided} undecided` : ''}`];
+  return [
+    ...lines,
+    `${counted(total, 'manifest')}: ${counts}${undecided > 0 ? `, ${undecided} undecided` : ''}`,
+  ];
 }
 
 function tagsOf(image: string, names: readonly string[]): string {

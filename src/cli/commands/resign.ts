@@ -20,7 +20,6 @@ import {
   type Parsed,
   policyOption,
   textOption,
-  withPolicyFileOptions,
   withRegistriesDOption,
   withRegistryOptions,
 } from '../options.ts';
@@ -29,6 +28,8 @@ import {
   paceOptions,
   refuseInsecurePolicy,
   registriesOf,
+  counted,
+  withKeyPolicyOptions,
   withPaceOptions,
   withSteps,
 } from '../rotation-options.ts';
@@ -42,7 +43,7 @@ export function command(context: CommandContext): Command {
       'Sign anew, with a new key, what an old key has signed: only digests that verify under the old key and the policy, each for what the old signature was made for, in its format and store. Old signatures stay.',
     )
     .argument('<where...>', 'REGISTRY, REGISTRY/NAMESPACE, REGISTRY/REPOSITORY (all tags), or an image');
-  withPaceOptions(withPolicyFileOptions(withRegistriesDOption(withRegistryOptions(resign))));
+  withPaceOptions(withKeyPolicyOptions(withRegistriesDOption(withRegistryOptions(resign))));
   return resign
     .addHelpText(
       'after',
@@ -104,10 +105,11 @@ async function run(texts: readonly string[], parsed: Parsed, context: CommandCon
   await using world = await openCommandWorld(parsed, terminal, registriesOf(request.where));
   await using signers = openSigners(signing, terminal);
   const receipt = await withSteps(terminal, async (progress) =>
-    resign({ ...request, to: theOne(signers.all), progress: (...step) => progress(...step) }, world),
+    resign({ ...request, to: theOne(signers.all), progress }, world),
   );
   if (json) terminal.printJson(receiptJson(receipt));
   else for (const line of receiptLines(receipt)) terminal.print(line);
+  if (request.dryRun === true) terminal.note('nothing is signed yet: this is a dry run');
   for (const { error } of receipt.missed) terminal.error(error);
   if (receipt.unseen.length > 0) {
     terminal.warn(
@@ -153,7 +155,7 @@ function requestOf(texts: readonly string[], parsed: Parsed, terminal: Terminal)
     ...(policy !== undefined && { policy }),
     ...(digests !== undefined && { digests }),
     ...(since !== undefined && { compromisedSince: parseDate(since) }),
-    ...(isAsked && { confirm: (plan) => confirm(plan, terminal) }),
+    ...(isAsked && { confirm: (plan) => confirm(plan, terminal, flagOption(parsed, 'json')) }),
   };
 }
 
@@ -181,13 +183,18 @@ async function signingFlags(parsed: Parsed): Promise<Parsed> {
   return { ...rest, ...(isSigstore ? { key: [to], ...roots } : { signBy: [to] }) };
 }
 
-async function confirm(plan: ResignReceipt, terminal: Terminal): Promise<boolean> {
-  for (const line of receiptLines(plan)) terminal.note(line);
+async function confirm(plan: ResignReceipt, terminal: Terminal, json: boolean): Promise<boolean> {
+  for (const line of receiptLines(plan)) {
+    if (json) terminal.note(line);
+    else terminal.print(line);
+  }
   const planned = plan.images.filter(({ state }) => state === 'planned');
   const count = planned
     .flatMap(({ signatures }) => signatures)
     .filter(({ state }) => state === 'planned').length;
-  return terminal.confirm(`Make ${count} signatures of ${planned.length} images by ${plan.to}?`);
+  return terminal.confirm(
+    `Make ${counted(count, 'signature')} of ${counted(planned.length, 'manifest')} by ${plan.to}?`,
+  );
 }
 
 function outcomeOf({ state, reason }: ResignedImage): Outcome {
@@ -233,7 +240,7 @@ function imageLines({
     reason === undefined
       ? []
       : [
-          `  ${signatures.length > 0 && state !== 'failed' ? 'but: ' : ''}${printable(reason.message, 1000)} [${reason.code}]`,
+          `  ${signatures.length > 0 && state !== 'failed' ? 'not under all its names: ' : ''}${printable(reason.message, 1000)} [${reason.code}]`,
         ];
   const hint = reason?.hint === undefined ? [] : [`  hint: ${reason.hint}`];
   return [
@@ -250,7 +257,7 @@ function countLine({ images, missed }: ResignReceipt): string {
     return count === 0 ? [] : [`${count} ${word}`];
   });
   const unseen = missed.length === 0 ? [] : [`${missed.length} not looked at`];
-  return `${images.length} manifests: ${[...counts, ...unseen].join(', ')}`;
+  return `${counted(images.length, 'manifest')}: ${[...counts, ...unseen].join(', ')}`;
 }
 
 function receiptJson({ missed, ...receipt }: ResignReceipt): object {
