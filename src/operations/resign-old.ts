@@ -7,6 +7,7 @@ import { asBeforeItsEnd } from '../trust/key-view.ts';
 import { windowFault } from '../trust/time-window.ts';
 import type { SignatureVerdict, StoredLike } from '../trust/verdict.ts';
 import type { RememberingWorld } from './remember-signatures.ts';
+import { type Annotations, annotationsOf } from './resign-annotations.ts';
 import type { KnownKeys } from './resign-keys.ts';
 import { storesToRead } from './subject.ts';
 
@@ -20,6 +21,7 @@ export type OldSignature = {
   readonly store: string;
   /** Why it counts for nothing unless the image is known to be good from elsewhere. */
   readonly doubt: Reason | undefined;
+  readonly annotations: Annotations;
 };
 
 export type OldSignatures = {
@@ -56,8 +58,10 @@ export async function findOldSignatures(
     const ended = endOf(today);
     const verdict = ended === undefined ? today : await judgeEnded(each);
     const { format, store, code, message } = verdict;
-    if (isByOld(verdict)) signatures.push({ format, store, doubt: ended ?? doubtOf(today, since, now) });
-    else if (code !== 'accepted' && isFault(each, verdict, old)) faults.push({ code, message });
+    if (isByOld(verdict)) {
+      const doubt = ended ?? doubtOf(today, since, now);
+      signatures.push({ format, store, doubt, annotations: annotationsOf(each, digest) });
+    } else if (code !== 'accepted' && isFault(each, verdict, old)) faults.push({ code, message });
   }
   return { signatures, fault: faults[0], count: stored.length };
 }

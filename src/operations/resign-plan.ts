@@ -16,8 +16,9 @@ import type { DigestRecord } from './digest-record.ts';
 import type { FoundImage } from './find-images.ts';
 import type { PolicyJudge } from './judge.ts';
 import { type RememberingWorld, rememberSignatures } from './remember-signatures.ts';
+import { type Annotations, annotationsOf, sameAnnotations } from './resign-annotations.ts';
 import type { KnownKeys } from './resign-keys.ts';
-import { findOldSignatures, type OldSignatures, type Reason } from './resign-old.ts';
+import { findOldSignatures, type OldSignature, type OldSignatures, type Reason } from './resign-old.ts';
 import { placesOf } from './sign-places.ts';
 import type { SigningFormat, SigningPlan } from './signing-plan.ts';
 import { subjectOf } from './subject.ts';
@@ -44,6 +45,8 @@ export type PlannedSignature = {
   readonly name: Reference;
   /** Where it goes. */
   readonly store: string;
+  /** What else it says, as the old one did. */
+  readonly annotations: Annotations;
   /** The new key has made it already. */
   readonly isThere: boolean;
 };
@@ -80,8 +83,8 @@ export async function planImage(found: FoundImage, rotation: Rotation, outer: Wo
   for (const image of images) {
     const verdict = await judgeNamed(image, digest, known !== undefined, rotation, world);
     const accepted = verdict.accepted ? acceptedOf(verdict, counting, rotation) : [];
-    for (const { signature, isDoubtful } of accepted) {
-      const refusal = addWanted(signature, image, isDoubtful ? known : 'any', wanted);
+    for (const each of accepted) {
+      const refusal = addWanted(each, image, known, wanted);
       if (refusal !== undefined) refusals.push(refusal);
     }
     if (accepted.length === 0) refusals.push(refusalOf(verdict, image));
@@ -89,7 +92,9 @@ export async function planImage(found: FoundImage, rotation: Rotation, outer: Wo
   const [image] = images;
   if (wanted.size === 0 || image === undefined) return passedOver(refusals[0] ?? notByOld(old));
   // a bundle says nothing that a policy.json reads, and hides the others from cosign 3: it goes with them
-  if (counting.some(({ format }) => format === 'bundle')) addBundle(image, wanted);
+  for (const { format, annotations } of counting) {
+    if (format === 'bundle') addBundle(image, annotations, wanted);
+  }
   const signatures = await placeAll([...wanted.values()], digest, rotation, world);
   const [reason] = refusals;
   return { ...found, signatures, isByOld: true, ...(reason !== undefined && { reason }) };
@@ -112,20 +117,22 @@ async function judgeNamed(
   return policy.judge(subject, { everySignature: true, ...(isKnown && { view: asBeforeItsEnd(old.names) }) });
 }
 
+type Accepted = { readonly verdict: SignatureVerdict; readonly old: OldSignature };
+
 /** The accepted signatures by the old key. Both must say so: the policy, and the old key alone. */
 function acceptedOf(
   { requirements }: Verdict,
   counting: OldSignatures['signatures'],
   { old: { names } }: Rotation,
-): readonly { readonly signature: SignatureVerdict; readonly isDoubtful: boolean }[] {
-  const stores = new Map(counting.map(({ store, doubt }) => [store, doubt !== undefined]));
+): readonly Accepted[] {
+  const stores = new Map(counting.map((each) => [each.store, each]));
   return requirements
     .flatMap(({ signatures }) => signatures)
     .flatMap((signature) => {
       const { accepted, key = '', store } = signature;
       const isOld = names.openpgp.has(key) || names.sigstore.has(key);
-      const isDoubtful = stores.get(store);
-      return accepted && isOld && isDoubtful !== undefined ? [{ signature, isDoubtful }] : [];
+      const old = stores.get(store);
+      return accepted && isOld && old !== undefined ? [{ verdict: signature, old }] : [];
     });
 }
 
@@ -143,35 +150,36 @@ function refusalOf({ accepted, requirements }: Verdict, { name }: DockerImage): 
   };
 }
 
-type Wanted = { readonly format: SigningFormat; readonly identity: Reference; readonly image: DockerImage };
+type Wanted = Pick<PlannedSignature, 'format' | 'identity' | 'annotations'> & { readonly image: DockerImage };
 
 /**
  * @param known for which names the record vouches; whoever has the old key could give a good image the name of a newer one
  * @returns why not
  */
 function addWanted(
-  verdict: SignatureVerdict,
+  { verdict, old: { annotations, doubt } }: Accepted,
   image: DockerImage,
   known: ReturnType<DigestRecord['namesOf']>,
   wanted: Map<string, Wanted>,
 ): Reason | undefined {
   const { format } = verdict;
-  if (format === 'bundle') addBundle(image, wanted);
+  if (format === 'bundle') addBundle(image, annotations, wanted);
   if (format !== 'simple' && format !== 'cosign') return undefined;
   const claimed = format === 'simple' ? verdict.identity : verdict.reference;
   const identity = identityOf(tryParseReference(claimed ?? ''), image.physical);
   const text = formatReference(identity);
-  if (known !== 'any' && known?.has(text) !== true) {
+  if (doubt !== undefined && known !== 'any' && known?.has(text) !== true) {
     const message = `the record has the image by other names than ${text}`;
     return { code: 'resign.name-not-recorded', message };
   }
-  const key = `${format} ${text}`;
-  if (!wanted.has(key)) wanted.set(key, { format, identity, image });
+  const key = JSON.stringify([format, text, annotations]);
+  if (!wanted.has(key)) wanted.set(key, { format, identity, annotations, image });
   return undefined;
 }
 
-function addBundle(image: DockerImage, wanted: Map<string, Wanted>): void {
-  if (!wanted.has('bundle')) wanted.set('bundle', { format: 'bundle', identity: image.physical, image });
+function addBundle(image: DockerImage, annotations: Annotations, wanted: Map<string, Wanted>): void {
+  const key = JSON.stringify(['bundle', annotations]);
+  if (!wanted.has(key)) wanted.set(key, { format: 'bundle', identity: image.physical, annotations, image });
 }
 
 /** cosign's names say a repository alone, which cannot be signed for: the tag or digest is that of the name it was found under. */
@@ -190,7 +198,7 @@ async function placeAll(
 ): Promise<readonly PlannedSignature[]> {
   const placed: PlannedSignature[] = [];
   for (const each of wanted) {
-    const { format, identity, image } = each;
+    const { format, identity, annotations, image } = each;
     const isThere = await hasNew(each, digest, rotation, world);
     const [place] = placesOf(
       [planFor(rotation.plan, format)],
@@ -200,7 +208,8 @@ async function placeAll(
     if (place === undefined) throw new BullaError('internal.bug', `no place for ${format}`);
     if (format === 'simple' && !isThere)
       await checkSimpleWritable(image.name, await world.stores(image), image.registry);
-    placed.push({ format, identity, name: image.physical, store: place.store.description, isThere });
+    const store = place.store.description;
+    placed.push({ format, identity, annotations, name: image.physical, store, isThere });
   }
   return placed;
 }
@@ -212,7 +221,7 @@ export function planFor(plan: SigningPlan, format: SigningFormat): SigningPlan {
 
 /** Whether the new key has signed for the very same already, so that what was cut off goes on where it was. */
 async function hasNew(
-  { format, identity, image }: Wanted,
+  { format, identity, annotations, image }: Wanted,
   digest: Digest,
   { next }: Rotation,
   world: RememberingWorld,
@@ -221,7 +230,8 @@ async function hasNew(
   const isSame = async (stored: StoredLike): Promise<boolean> => {
     if (stored.signature.format !== format) return false;
     const verdict = await judge(stored);
-    if (!verdict.accepted || format === 'bundle') return verdict.accepted;
+    if (!verdict.accepted || !sameAnnotations(annotationsOf(stored, digest), annotations)) return false;
+    if (format === 'bundle') return true;
     const claimed = tryParseReference((format === 'simple' ? verdict.identity : verdict.reference) ?? '');
     return claimed !== undefined && formatReference(claimed) === formatReference(identity);
   };

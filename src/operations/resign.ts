@@ -9,7 +9,7 @@ import { openPolicyJudge, type WitnessFiles } from './judge.ts';
 import { type Clock, openPace, type Pace, type Rate } from './pace.ts';
 import { checkRotation, idsOf, keysOfSigner, type KnownKeys, openKnownKeys } from './resign-keys.ts';
 import type { Reason } from './resign-old.ts';
-import { type PlannedImage, planImage, type Rotation } from './resign-plan.ts';
+import { type PlannedImage, type PlannedSignature, planImage, type Rotation } from './resign-plan.ts';
 import { signPlanned } from './resign-sign.ts';
 import { planOf } from './sign-formats.ts';
 import type { SigningFormat, SigningPlan } from './signing-plan.ts';
@@ -105,7 +105,10 @@ export async function resign(request: ResignRequest, world: World): Promise<Resi
     unseen: found.unseen,
     isDone,
   });
-  const plan = receipt(planned.map(describe), request.dryRun !== true);
+  const plan = receipt(
+    planned.map((each) => describe(each)),
+    request.dryRun !== true,
+  );
   const isNothing = plan.images.every(({ state }) => state !== 'planned');
   if (request.dryRun === true || isNothing) return plan;
   if (request.confirm !== undefined && !(await request.confirm(plan))) return { ...plan, isDone: false };
@@ -209,15 +212,11 @@ async function signAll(planned: readonly Planned[], steps: Steps): Promise<reado
 }
 
 async function signOne(plan: PlannedImage, { rotation, world }: Steps): Promise<ResignedImage> {
-  const done: ResignedSignature[] = [];
+  const done = new Map<PlannedSignature, string>();
   const result = await orError(() => signPlanned(plan, rotation.plan, done, world));
-  const described = describe({ found: plan, plan });
-  const signatures = described.signatures.map(
-    (each) =>
-      done.find(({ format, identity }) => format === each.format && identity === each.identity) ?? each,
-  );
-  if (!(result instanceof BullaError)) return { ...described, signatures, state: 'signed' };
-  return { ...described, signatures, state: 'failed', reason: reasonOf(result) };
+  const described = describe({ found: plan, plan }, done);
+  if (!(result instanceof BullaError)) return { ...described, state: 'signed' };
+  return { ...described, state: 'failed', reason: reasonOf(result) };
 }
 
 /** Bounded in number and in rate, with its progress told. */
@@ -250,7 +249,11 @@ function reasonOf({ code, message, hint }: BullaError): Reason {
   return { code, message, ...(hint !== undefined && { hint }) };
 }
 
-function describe({ found, plan }: Planned): ResignedImage {
+/** @param done what is stored by now, and where */
+function describe(
+  { found, plan }: Planned,
+  done: ReadonlyMap<PlannedSignature, string> = new Map(),
+): ResignedImage {
   const base = {
     image: `docker://${repositoryOf(found.repository)}`,
     digest: found.digest,
@@ -258,13 +261,11 @@ function describe({ found, plan }: Planned): ResignedImage {
     isList: found.isList,
   };
   if (plan instanceof BullaError) return { ...base, state: 'failed', signatures: [], reason: reasonOf(plan) };
-  const signatures = plan.signatures.map(({ format, identity, store, isThere }): ResignedSignature => {
-    return {
-      format,
-      identity: formatReference(identity),
-      location: store,
-      state: isThere ? 'there' : 'planned',
-    };
+  const signatures = plan.signatures.map((each): ResignedSignature => {
+    const { format, identity, store, isThere } = each;
+    const location = done.get(each);
+    const state = isThere ? 'there' : location === undefined ? 'planned' : 'signed';
+    return { format, identity: formatReference(identity), location: location ?? store, state };
   });
   const reason = plan.reason === undefined ? {} : { reason: plan.reason };
   return { ...base, state: stateOf(plan), signatures, ...reason };

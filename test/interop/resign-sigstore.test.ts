@@ -131,8 +131,13 @@ test(
         cosignEnv,
       );
       const both = await push(stage, 'ns/both:1');
-      await bench.ok('cosign', ['sign', '--key', old.private, ...oldStyle, both.pinned], cosignEnv);
-      await bench.ok('cosign', ['sign', '--key', old.private, ...bundleStyle, both.pinned], cosignEnv);
+      const says = ['-a', 'stage=release'];
+      await bench.ok('cosign', ['sign', '--key', old.private, ...oldStyle, ...says, both.pinned], cosignEnv);
+      await bench.ok(
+        'cosign',
+        ['sign', '--key', old.private, ...bundleStyle, ...says, both.pinned],
+        cosignEnv,
+      );
       const bundle = await push(stage, 'ns/bundle:1');
       await bench.ok('cosign', ['sign', '--key', old.private, ...bundleStyle, bundle.pinned], cosignEnv);
       const other = await push(stage, 'ns/third:1');
@@ -170,6 +175,14 @@ test(
         assert.equal(await cosignAccepts(stage, next, image, 'cosign2'), true, image);
         assert.equal(await cosignAccepts(stage, next, image), true, `cosign 3: ${image}`);
         assert.equal(await cosignAccepts(stage, old, image), true, 'old signatures stay');
+      }
+      for (const key of [old, next]) {
+        for (const style of ['--new-bundle-format=false', '--new-bundle-format=true']) {
+          const ask = (what: string): Promise<boolean> =>
+            cosignAccepts(stage, key, both.image, 'cosign', [style, '-a', what]);
+          assert.equal(await ask('stage=release'), true, `${style}: what was said besides is said again`);
+          assert.equal(await ask('stage=test'), false);
+        }
       }
       for (const { image } of [bundle, other, bare]) {
         assert.equal(await cosignAccepts(stage, next, image), false, image);
