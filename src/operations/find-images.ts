@@ -50,7 +50,7 @@ export type FindRequest = {
   readonly record?: DigestRecord;
   /** Manifests asked for at once. */
   readonly atOnce: number;
-  /** Waited for before each manifest. */
+  /** Waited for before each list of tags and each manifest. */
   readonly pace: Pace;
   readonly progress?: (done: number, total: number) => void;
 };
@@ -61,7 +61,7 @@ export type FindRequest = {
  */
 export async function findImages(request: FindRequest, world: World): Promise<FoundImages> {
   const { record } = request;
-  const found = await findRepositories(request.where, world);
+  const found = await findRepositories(request.where, request.pace, world);
   const finding: Finding = { images: new Map(), missed: [...found.missed], request };
   await lookAtAll(found.repositories.flatMap(tagsAndImages), finding);
   await lookAtAll(await fromRecord(record, found, finding, world), finding);

@@ -3,6 +3,7 @@ import { BullaError, isBullaError } from '../base/errors.ts';
 import { type Reference, repositoryOf } from '../base/reference.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Missed } from './find-images.ts';
+import type { Pace } from './pace.ts';
 import { isAtOrBelow, type Place, type Where } from './where.ts';
 import type { World } from './world.ts';
 
@@ -23,12 +24,16 @@ export type FoundRepositories = {
 };
 
 /**
- * Asks each registry for its catalog once, and each repository for its tags. What cannot be looked at is said, and keeps nobody else
+ * Asks each registry for its catalog once, and each repository for its tags, at the pace that is set. What cannot be looked at is said, and keeps nobody else
  * from being looked at.
  * @throws BullaError `registry.blocked`, `registries-conf.malformed`, `auth-file.*`
  */
-export async function findRepositories(where: readonly Where[], world: World): Promise<FoundRepositories> {
-  const finding: Finding = { world, catalogs: new Map(), found: new Map(), missed: [], tops: [] };
+export async function findRepositories(
+  where: readonly Where[],
+  pace: Pace,
+  world: World,
+): Promise<FoundRepositories> {
+  const finding: Finding = { world, pace, catalogs: new Map(), found: new Map(), missed: [], tops: [] };
   for (const each of where) {
     try {
       await findOne(each, finding);
@@ -45,6 +50,7 @@ export async function findRepositories(where: readonly Where[], world: World): P
 
 type Finding = {
   readonly world: World;
+  readonly pace: Pace;
   readonly catalogs: Map<string, Promise<readonly string[]>>;
   readonly found: Map<string, Repository>;
   readonly missed: Missed[];
@@ -74,12 +80,13 @@ async function addImage(reference: Reference, { found, world }: Finding): Promis
 }
 
 /** False: there is no such repository, or nothing in it has a tag. */
-async function addRepository(reference: Reference, { found, world }: Finding): Promise<boolean> {
+async function addRepository(reference: Reference, { found, pace, world }: Finding): Promise<boolean> {
   const key = keyOf(reference);
   const known = found.get(key);
   if (known?.tags !== undefined) return true;
   const place = placeOf(reference);
   const registry = known?.registry ?? (await openRegistry(place, world));
+  await pace();
   const tags = await tagsOf(registry, place.path);
   if (tags === undefined || tags.length === 0) return false;
   found.set(key, { place, registry, tags, images: known?.images ?? [] });

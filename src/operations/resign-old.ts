@@ -19,6 +19,7 @@ export type OldSignature = {
   readonly format: string;
   /** Where it was found, as verdicts name it. */
   readonly store: string;
+  readonly key: string;
   /** Why it counts for nothing unless the image is known to be good from elsewhere. */
   readonly doubt: Reason | undefined;
   readonly annotations: Annotations;
@@ -57,10 +58,10 @@ export async function findOldSignatures(
     const today = await judge(each);
     const ended = endOf(today);
     const verdict = ended === undefined ? today : await judgeEnded(each);
-    const { format, store, code, message } = verdict;
-    if (isByOld(verdict)) {
+    const { format, store, key, code, message } = verdict;
+    if (key !== undefined && isByOld(verdict)) {
       const doubt = ended ?? doubtOf(today, since, now);
-      signatures.push({ format, store, doubt, annotations: annotationsOf(each, digest) });
+      signatures.push({ format, store, key, doubt, annotations: annotationsOf(each, digest) });
     } else if (code !== 'accepted' && isFault(each, verdict, old)) faults.push({ code, message });
   }
   return { signatures, fault: faults[0], count: stored.length };
@@ -72,13 +73,14 @@ async function readAll(
   { looks }: KnownKeys,
   world: RememberingWorld,
 ): Promise<readonly StoredLike[]> {
-  const found = new Map<string, StoredLike>();
+  // read again under another name, a store gives the very same
+  const found = new Set<StoredLike>();
   for (const image of images) {
     for (const store of storesToRead(await world.stores(image), looks)) {
-      for await (const each of store.list(world.imageId(image, digest))) found.set(each.location, each);
+      for await (const each of store.list(world.imageId(image, digest))) found.add(each);
     }
   }
-  return [...found.values()];
+  return [...found];
 }
 
 function inItsTime({ keys, names }: KnownKeys): GivenKeys {
@@ -87,8 +89,8 @@ function inItsTime({ keys, names }: KnownKeys): GivenKeys {
 }
 
 /** The identity is not asked for here: it is the one thing that may be wrong. */
-function isByOld({ accepted, code, key }: SignatureVerdict): boolean {
-  return key !== undefined && (accepted || code === 'signature.wrong-identity');
+function isByOld({ accepted, code }: SignatureVerdict): boolean {
+  return accepted || code === 'signature.wrong-identity';
 }
 
 /** What says that it is the old key's and is not so, or may be anything. A sigstore signature that does not fit is somebody else's. */

@@ -125,13 +125,14 @@ function acceptedOf(
   counting: OldSignatures['signatures'],
   { old: { names } }: Rotation,
 ): readonly Accepted[] {
-  const stores = new Map(counting.map((each) => [each.store, each]));
+  // a place alone may be said twice by a registry that keeps signatures itself
+  const known = new Map(counting.map((each) => [`${each.key} ${each.store}`, each]));
   return requirements
     .flatMap(({ signatures }) => signatures)
     .flatMap((signature) => {
       const { accepted, key = '', store } = signature;
       const isOld = names.openpgp.has(key) || names.sigstore.has(key);
-      const old = stores.get(store);
+      const old = known.get(`${key} ${store}`);
       return accepted && isOld && old !== undefined ? [{ verdict: signature, old }] : [];
     });
 }

@@ -36,7 +36,7 @@ export type ResignRequest = {
   readonly dryRun?: boolean;
   /** Is shown the plan; false: nothing is signed. Not asked where there is nothing to sign. */
   readonly confirm?: (plan: ResignReceipt) => Promise<boolean>;
-  /** So many steps in so long: a manifest looked up, an image judged, an image signed. Default: as fast as it goes. */
+  /** So many steps in so long: a list of tags, a manifest looked up, judged, or signed. Default: as fast as it goes. */
   readonly rate?: Rate;
   /** The rate's. */
   readonly clock?: Clock;

@@ -32,7 +32,7 @@ export type TestKey = {
 export type Pushed = { readonly mediaType: string; readonly digest: Digest; readonly size: number };
 
 /** Answers in the registry's place, or lets it answer (undefined). */
-export type Fault = (line: string) => Response | undefined;
+export type Fault = (line: string, request: Request) => Response | undefined | Promise<Response>;
 
 export interface RotationBench extends AsyncDisposable {
   readonly host: string;
@@ -78,7 +78,7 @@ export async function openRotationBench(): Promise<RotationBench> {
     const { pathname, search } = new URL(request.url);
     const line = `${request.method} ${pathname}${search}`;
     requests.push(line);
-    return state.fault(line) ?? handler(request);
+    return (await state.fault(line, request)) ?? handler(request);
   }, {});
   const host = new URL(registry.url).host;
   const warnings: string[] = [];
