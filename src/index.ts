@@ -43,6 +43,12 @@ export {
   listKeys,
   revokeKey,
 } from './operations/keys.ts';
+export {
+  type ImageImpact,
+  type KeyImpact,
+  keyImpact,
+  type KeyImpactRequest,
+} from './operations/key-impact.ts';
 export { currentLogin, login, type LoginRequest, logout } from './operations/login.ts';
 export type { Lineage, LineageSide, LineageSigner } from './operations/lineage.ts';
 export {
@@ -56,6 +62,7 @@ export {
 export { pull, type Pulled, type PullRequest } from './operations/pull.ts';
 export { push, type PushRequest } from './operations/push.ts';
 export { publicTrustedRoots } from './operations/public-root.ts';
+export { type ResignedImage, resign, type ResignReceipt, type ResignRequest } from './operations/resign.ts';
 export { sign, type SignedInstances, type SignReceipt, type SignRequest } from './operations/sign.ts';
 export { signBlob, type SignedBlob } from './operations/sign-blob.ts';
 export type { SigningFormat, SigningPlan, Witnesses } from './operations/signing-plan.ts';
@@ -85,6 +92,7 @@ export { type RenderedTrust, renderTrust, type RenderTrustRequest } from './oper
 export { updateTrust, type UpdateTrustRequest } from './operations/trust-update.ts';
 export { type ImageVerdict, type InstanceVerdict, verify, type VerifyRequest } from './operations/verify.ts';
 export { type BlobProof, verifyBlob, type VerifyBlobRequest } from './operations/verify-blob.ts';
+export { parseWhere, type Where } from './operations/where.ts';
 export { openWorld, type World, type WorldOptions } from './operations/world.ts';
 export type { SignatureStore } from './stores/store.ts';
 export {

@@ -101,6 +101,12 @@ function writeFiles(): void {
     ['blob.json', forgeBundle(instance, { signer: alice, content: { message } }).json],
     ['public.yaml', utf8(yaml('{ tuf: public-good }'))],
     ['ours.yaml', utf8(yaml('{ file: root.json }'))],
+    [
+      'key.yaml',
+      utf8(
+        'apiVersion: bulla/v1\nsigners: { k: { type: sigstoreKey, keyPath: k.pub } }\ndefault: [{ type: signed, by: k }]\n',
+      ),
+    ],
     ['empty.asc', utf8('')],
     ['far.json', utf8('{"default":[{"type":"signedBy","keyType":"GPGKeys","keyPath":"empty.asc"}]}')],
     ['pass', utf8('\n')],
@@ -181,6 +187,22 @@ for (const [what, exitCode, args] of [
     assert.deepEqual(strayed, []);
   });
 }
+
+test('a rotation and what hangs on a key: the registry alone is connected to', async () => {
+  const made = ['key', 'generate', 'sigstore', '--output-prefix', 'n', '--passphrase-file', 'pass'];
+  assert.equal((await bench.bulla(made)).exitCode, 0);
+  const flags = ['--tls-verify=false', '--offline', '--policy', 'key.yaml'];
+  const keys = ['--from', 'k.pub', '--to', 'n.private', '--sign-passphrase-file', 'pass', ...root];
+  for (const [args, exitCode, said] of [
+    [['key', 'impact', ...flags, 'k.pub', `${host}/`], 1, /^1 manifest: 1 lost/m],
+    [['resign', ...flags, ...keys, '--yes', `${host}/`], 0, /^1 manifest: 1 signed$/m],
+  ] as const) {
+    const { result, strayed } = await guarded(args);
+    assert.equal(result.exitCode, exitCode, result.stdout + result.stderr);
+    assert.match(result.stdout, said);
+    assert.deepEqual(strayed, []);
+  }
+});
 
 test('a file: nobody is connected to', async () => {
   const flags = ['verify-blob', '--bundle', 'blob.json', ...byAlice];

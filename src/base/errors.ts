@@ -67,6 +67,7 @@ const exitCodes = {
   'registry.unauthorized': 3,
   'registry.denied': 3,
   'registry.failed': 3,
+  'registry.no-catalog': 3,
   'registry.rate-limited': 3,
   'registry.not-a-registry': 3,
   'registry.challenge-refused': 3,
@@ -144,6 +145,13 @@ const exitCodes = {
   'stages.malformed': 2,
   'stages.not-found': 2,
   'stages.unknown': 2,
+  // signing anew for a rotated key: why a digest is passed over
+  'resign.same-key': 2,
+  'resign.digests-malformed': 2,
+  'resign.not-by-old': 1,
+  'resign.not-believed': 1,
+  'resign.no-trusted-time': 1,
+  'resign.name-not-recorded': 1,
   // stores
   'store.unreadable': 3,
   'store.too-many-signatures': 3,

@@ -46,6 +46,8 @@ export const limits = {
   trustedRootBytes: 4_194_304,
   /** One file of a TUF repository, as it lies in the cache. */
   tufBytes: 16_777_216,
+  /** The list of digests that a record of one's own holds: 100,000 lines of names. */
+  digestRecordBytes: 16_777_216,
   /** policy.json, registries.d, registries.conf, auth.json: one file. */
   configFileBytes: 4_194_304,
   /** A file that is signed or verified: it is held at once. */

@@ -15,7 +15,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'key',
-    summary: 'make, list, show, export, import, extend, revoke, delete keys',
+    summary: 'make, list, show, export, import, extend, revoke, delete keys; impact of one',
     load: () => import('./commands/key.ts'),
   },
   {
@@ -73,6 +73,11 @@ export const commands: readonly CommandEntry[] = [
     name: 'pull',
     summary: 'fetch an image that the policy accepts into podman',
     load: () => import('./commands/pull.ts'),
+  },
+  {
+    name: 'resign',
+    summary: 'sign anew, with a new key, what an old one has signed',
+    load: () => import('./commands/resign.ts'),
   },
   {
     name: 'trust',

@@ -4,26 +4,30 @@ import type { Terminal } from './terminal.ts';
 export type Progress = {
   /** A finished item; on a terminal the bar speaks for it. */
   item(line: string): void;
-  /** How far it is, in bytes. */
+  /** How far it is. */
   update(state: { readonly passed: number; readonly total: number }): void;
-  /** Takes the bar away. */
+  /** Takes the bar away; `update` brings another one. */
   end(): void;
 };
 
 const MiB = 1_048_576;
 
-export async function openProgress(terminal: Terminal): Promise<Progress> {
+/** @param unit what `update` counts: bytes, shown in MiB, or things. */
+export async function openProgress(
+  terminal: Terminal,
+  unit: 'bytes' | 'images' = 'bytes',
+): Promise<Progress> {
   if (!terminal.interactive || terminal.quiet) {
     return { item: (line) => terminal.note(line), update: () => undefined, end: () => undefined };
   }
   const { default: cliProgress } = await import('cli-progress');
   const bar = new cliProgress.SingleBar({
-    format: '{bar} {percentage}% {value}/{total} MiB',
+    format: `{bar} {percentage}% {value}/{total} ${unit === 'bytes' ? 'MiB' : unit}`,
     stream: process.stderr,
     clearOnComplete: true,
     hideCursor: true,
     formatValue: (value, _options, type) =>
-      type === 'percentage' ? String(value) : (value / MiB).toFixed(1),
+      type === 'percentage' || unit !== 'bytes' ? String(value) : (value / MiB).toFixed(1),
   });
   let started = false;
   return {
@@ -34,7 +38,10 @@ export async function openProgress(terminal: Terminal): Promise<Progress> {
       started = true;
       bar.update(passed);
     },
-    end: () => bar.stop(),
+    end: () => {
+      bar.stop();
+      started = false;
+    },
   };
 }
 

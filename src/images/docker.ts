@@ -74,6 +74,32 @@ export async function openDockerImage(
   throw combined(failures);
 }
 
+/**
+ * An image at its own registry of which only a digest is wanted, whatever the reference's tag means by now. Nothing is asked
+ * before its manifest or signatures are.
+ * @throws BullaError `registry.blocked`, `registries-conf.malformed`, `auth-file.*`
+ */
+export async function openDockerDigest(
+  reference: Reference,
+  digest: Digest,
+  registries: DockerContext,
+): Promise<DockerImage> {
+  const source = await registries.destination(reference);
+  const registry = await registries.open(source, reference.domain);
+  const { path } = source.reference;
+  return {
+    name: { transport: 'docker', reference },
+    physical: source.reference,
+    source,
+    registry,
+    isAsked: true,
+    manifest: (wanted = digest) => registry.manifest(path, wanted),
+    blob: (descriptor) => registry.blob(path, descriptor),
+    feed: (descriptor, consume) => registry.feedBlob(path, descriptor, consume),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
 /** A digest, where there is one, says more than the tag beside it. */
 function wantedOf(reference: Reference): string {
   return reference.digest ?? reference.tag ?? 'latest';

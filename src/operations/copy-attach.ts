@@ -21,6 +21,7 @@ import { checkType, moveParts, putManifest } from './copy-image.ts';
 import { isInLayout } from './copy-layout.ts';
 import { isReferrer, putReferrers } from './copy-referrers.ts';
 import type { World } from './world.ts';
+import { checkSimpleWritable } from './writable.ts';
 
 /**
  * Looks whether everything has its place, before anything is moved.
@@ -46,15 +47,11 @@ export async function checkPlaces(carried: Carried, destination: Destination): P
 
 /** An HTTP lookaside takes no signature: better known before the image is there than after. */
 export async function checkWritable(destination: Destination, registry: Registry): Promise<void> {
-  const { configuration } = await destination.stores();
-  const url = configuration?.write.url ?? '';
-  if (!/^https?:/i.test(url) || (await registry.ping()).supportsSignatures) return;
-  throw new BullaError(
-    'store.read-only',
-    `GPG signatures for ${formatImageName(destination.name)} go to ${url}, which is for reading`,
-    {
-      hint: 'name a folder as lookaside-staging in registries.d and publish it to the web server; or --remove-signatures',
-    },
+  await checkSimpleWritable(
+    destination.name,
+    await destination.stores(),
+    registry,
+    '; or --remove-signatures',
   );
 }
 

@@ -36,8 +36,8 @@ export async function readGiven(
   return { ...given, looks: looksFor(given) };
 }
 
-/** Statements hang in other places than GPG signatures and attachments. */
-function looksFor({
+/** Where their signatures are: statements hang in other places than GPG signatures and attachments. */
+export function looksFor({
   keyring,
   sigstore,
   identity,
@@ -50,7 +50,8 @@ function looksFor({
 
 type Witnesses = Pick<GivenKeys, 'roots' | 'rekorKeys'>;
 
-async function readWitnesses(
+/** The roots and logs' keys that were given. @throws as readGiven */
+export async function readWitnesses(
   by: WitnessFiles & { readonly kind: JudgedBy['kind'] },
   world: World,
 ): Promise<Witnesses> {
@@ -109,7 +110,7 @@ export async function readGivenKeys(
 }
 
 /** A scheme (RFC 3986), as keys/open-key-uri.ts knows them; that file is loaded for such a key alone. */
-const keyScheme = /^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/|(?:file|pkcs11):)/i;
+export const keyScheme: RegExp = /^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/|(?:file|pkcs11):)/i;
 
 async function keysByUri(
   uris: readonly string[],

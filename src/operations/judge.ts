@@ -3,7 +3,7 @@ import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { readBoundedFile } from '../io/files.ts';
 import type { TrustedRoot } from '../keys/trusted-root/trusted-root.ts';
-import { evaluate, evaluateKeys } from '../trust/evaluate.ts';
+import { evaluate, type EvaluateContext, evaluateKeys } from '../trust/evaluate.ts';
 import type { CertificateIdentity } from '../trust/identity-rule.ts';
 import type { Policy } from '../trust/policy.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
@@ -90,17 +90,41 @@ export async function openJudge(by: JudgedBy, requireSigned: boolean, world: Wor
       };
     }
     case 'policy': {
-      const policy = by.given ?? (await loadPolicy(by.file, world.environment));
-      let roots: Promise<readonly TrustedRoot[]> | undefined;
-      const publicRoots = (): Promise<readonly TrustedRoot[]> => (roots ??= readPublicRoots(by, world));
-      const context = { keyring: readKeyFile, requireSigned, publicRoots };
-      return {
-        judge: (subject) => evaluate(policy, subject, { ...context, now: world.now() }),
-        // a policy.json's verdict is podman's, so it goes by the same stores
-        looks: policy.stores === 'everywhere' ? 'everywhere' : 'as-configured',
-      };
+      const { judge, looks } = await openPolicyJudge(by, requireSigned, world);
+      return { judge: (subject) => judge(subject), looks };
     }
   }
+}
+
+/** A policy that judges, as it is or with its keys seen otherwise. */
+export type PolicyJudge = {
+  readonly policy: Policy;
+  readonly judge: (subject: Subject, how?: Asked) => Promise<Verdict>;
+  readonly looks: SignaturesWanted;
+};
+
+/** How the policy is asked. */
+export type Asked = Pick<EvaluateContext, 'view' | 'everySignature'>;
+
+/**
+ * Opens a policy once for all images of a command.
+ * @throws BullaError `policy.*`, `io.*`
+ */
+export async function openPolicyJudge(
+  by: Omit<Extract<JudgedBy, { kind: 'policy' }>, 'kind'>,
+  requireSigned: boolean,
+  world: World,
+): Promise<PolicyJudge> {
+  const policy = by.given ?? (await loadPolicy(by.file, world.environment));
+  let roots: Promise<readonly TrustedRoot[]> | undefined;
+  const publicRoots = (): Promise<readonly TrustedRoot[]> => (roots ??= readPublicRoots(by, world));
+  const context = { keyring: readKeyFile, requireSigned, publicRoots };
+  return {
+    policy,
+    judge: (subject, how = {}) => evaluate(policy, subject, { ...context, ...how, now: world.now() }),
+    // a policy.json's verdict is podman's, so it goes by the same stores
+    looks: policy.stores === 'everywhere' ? 'everywhere' : 'as-configured',
+  };
 }
 
 /** sigstore's public instance, for a trust.yaml that names it. */

@@ -107,7 +107,7 @@ export async function scopeSubjectOf(name: ImageName, as?: Reference): Promise<S
 }
 
 /** The stores to read, in the order that finds what is wanted with the fewest requests. */
-function storesToRead(located: LocatedStores, looks: SignaturesWanted): readonly SignatureStore[] {
+export function storesToRead(located: LocatedStores, looks: SignaturesWanted): readonly SignatureStore[] {
   const { readers, attachments, referrers, oldAttestations } = located;
   // dir: holds all kinds in one folder
   if (looks === 'as-configured' || attachments === undefined) return readers;

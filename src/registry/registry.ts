@@ -15,6 +15,7 @@ import { listReferrers, listReferrersByApi, type Referrers, type ReferrersOption
 import { endingClock, type RetryClock, systemClock } from './retry.ts';
 import { openSession, type Ping } from './session.ts';
 import { getSignatureList, putSignature } from './signature-extension.ts';
+import { listRepositories } from './catalog.ts';
 import { listTags } from './tags.ts';
 import { beginUpload, mountBlob, putBlob, type PutBlobOptions } from './upload.ts';
 
@@ -110,6 +111,8 @@ export interface Registry extends AsyncDisposable {
   /** True: the blob is in `path` now, taken from `from`. False: it has to be uploaded. */
   mountBlob(path: string, digest: Digest, from: string): Promise<boolean>;
   tags(path: string): Promise<readonly string[]>;
+  /** The paths of all repositories, as far as one may see them. @throws BullaError `registry.no-catalog` */
+  repositories(): Promise<readonly string[]>;
   /** By the API or the fallback tag; with `both`, by both. @throws BullaError `registry.too-many-referrers`, `manifest.*` */
   referrers(path: string, digest: Digest, options?: ReferrersOptions): Promise<Referrers>;
   /** Undefined: the registry has no referrers API. @throws as `referrers` */
@@ -174,6 +177,7 @@ function methodsOf(client: Client): Omit<Registry, 'domain' | 'http' | typeof Sy
     sendBlob: (path, descriptor, feed, more) => sendBlob(client, path, descriptor, feed, more),
     mountBlob: (path, digest, from) => mountBlob(client, path, digest, from),
     tags: (path) => listTags(client, path),
+    repositories: () => listRepositories(client),
     referrers: (path, digest, more) => listReferrers(client, path, digest, more),
     referrersByApi: (path, digest) => listReferrersByApi(client, path, digest),
     getSignatureList: (path, digest) => getSignatureList(client, path, digest),

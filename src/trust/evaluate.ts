@@ -94,7 +94,7 @@ async function judgeAll(judging: SignatureJudging, { signatures }: Case): Promis
 /** trust.yaml: what is no signature is one that does not count. */
 async function judgeUntilDecided(
   judging: SignatureJudging,
-  { signatures }: Case,
+  { signatures, context }: Case,
 ): Promise<RequirementVerdict> {
   const [all, verdicts]: [StoredLike[], SignatureVerdict[]] = [[], []];
   for await (const stored of signatures.all()) {
@@ -103,7 +103,7 @@ async function judgeUntilDecided(
     if (impossible !== undefined) return impossible;
     all.push(stored);
     verdicts.push(await judgeOne(judging, stored));
-    if (judging.isDecided(verdicts)) break;
+    if (context.everySignature !== true && judging.isDecided(verdicts)) break;
   }
   return judging.conclude(all, verdicts);
 }

@@ -58,10 +58,15 @@ export async function evaluateKeys(keys: GivenKeys, subject: Subject, now: Date)
   return { accepted: requirement.accepted, scope: null, requirements: [requirement] };
 }
 
-type Judge = (stored: StoredLike) => SignatureVerdict | Promise<SignatureVerdict>;
+/** One signature's verdict. */
+export type JudgeStored = (stored: StoredLike) => SignatureVerdict | Promise<SignatureVerdict>;
 
-/** The code for bundles and certificates is loaded where one is met: a signature by key alone does without. */
-function judgeBy(keys: GivenKeys, subject: Subject, now: Date): Judge {
+/** Judges signatures one by one. The code for bundles and certificates is loaded where one is met: a signature by key alone does without. */
+export function judgeBy(
+  keys: GivenKeys,
+  subject: Pick<Subject, 'manifestDigest' | 'dockerReference'>,
+  now: Date,
+): JudgeStored {
   const { keyring, sigstore } = keys;
   const bySigstore = sigstore !== undefined || keys.identity !== undefined;
   const byCertificate = judgeByRules(keys, subject, now);
@@ -96,7 +101,7 @@ function attachmentRule(
 
 function judgeByRules(
   keys: GivenKeys,
-  subject: Subject,
+  subject: Pick<Subject, 'manifestDigest' | 'dockerReference'>,
   now: Date,
 ): (stored: StoredLike) => Promise<SignatureVerdict> {
   const rules = rulesOf(keys, now);

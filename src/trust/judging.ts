@@ -29,7 +29,7 @@ function judgingSignedBy(
   requirement: SignedBy,
   policy: Policy,
   subject: Subject,
-  { keyring: read, now }: EvaluateContext,
+  { keyring: read, now, view }: EvaluateContext,
 ): SignatureJudging {
   const { type, keyType, signedIdentity } = requirement;
   return {
@@ -44,7 +44,7 @@ function judgingSignedBy(
     },
     load: async () => {
       const keyring = await keyringOf(policy, requirement, read);
-      const rule = { keyring, identity: signedIdentity, now };
+      const rule = { keyring: view?.keyring(keyring) ?? keyring, identity: signedIdentity, now };
       return (stored) => judgeSignature(stored, rule, subject);
     },
     isDecided: isAccepted,
@@ -56,14 +56,14 @@ function judgingSigstoreSigned(
   requirement: SigstoreSigned,
   policy: Policy,
   subject: Subject,
-  { keyring: read, now }: EvaluateContext,
+  { keyring: read, now, view }: EvaluateContext,
 ): SignatureJudging {
   return {
     type: requirement.type,
     isCandidate,
     passOver: noCandidate,
     load: async () => {
-      const signers = await signersOf(policy, requirement, read);
+      const signers = (await signersOf(policy, requirement, read))(view);
       const rule = { signers, identity: () => requirement.signedIdentity, now };
       return (stored) => judgeAttachment(stored, rule, subject);
     },

@@ -1,5 +1,6 @@
 /** What judging signatures by one requirement takes, whatever its kind. */
 import type { TrustedRoot } from '../keys/trusted-root/trusted-root.ts';
+import type { KeyView } from './key-view.ts';
 import type { KeyReader } from './material.ts';
 import type { RequirementVerdict, SignatureVerdict, StoredLike } from './verdict.ts';
 
@@ -15,6 +16,10 @@ export type EvaluateContext = {
   readonly publicRoots?: () => Promise<readonly TrustedRoot[]>;
   /** Refuse what the policy accepts without asking for a signature (skopeo's --require-signed). */
   readonly requireSigned?: boolean;
+  /** Keys seen otherwise than the policy has them. */
+  readonly view?: KeyView;
+  /** Every signature is judged, also where a trust.yaml's requirement is decided before: for whoever asks which ones count. */
+  readonly everySignature?: boolean;
 };
 
 /** One requirement about signatures, for one image. */

@@ -19,7 +19,11 @@ export type SimpleRule = {
  * Judges one signature, in this order: the signature itself, its key, the payload's form, the
  * manifest's digest, the name. Nothing of the payload is looked at before the key has been accepted.
  */
-export function judgeSignature(stored: StoredLike, rule: SimpleRule, subject: Subject): SignatureVerdict {
+export function judgeSignature(
+  stored: StoredLike,
+  rule: SimpleRule,
+  subject: Pick<Subject, 'manifestDigest' | 'dockerReference'>,
+): SignatureVerdict {
   const { signature, location } = stored;
   const base = { format: signature.format, store: location };
   if (signature.format !== 'simple') return ofAnotherKind(stored);

@@ -33,10 +33,10 @@ async function judgeByKeyring(
   signer: NamedSigner,
   { signedIdentity }: Signed,
   policy: Policy,
-  { keyring: read, now }: EvaluateContext,
+  { keyring: read, now, view }: EvaluateContext,
 ): Promise<JudgeBySigner> {
   const keyring = await keyringOfSigner(policy, signer, read);
-  const rule = { keyring, identity: signedIdentity, now };
+  const rule = { keyring: view?.keyring(keyring) ?? keyring, identity: signedIdentity, now };
   return (stored, subject) => {
     const verdict = judgeSignature(stored, rule, subject);
     if (!verdict.accepted || verdict.key === undefined) return verdict;

@@ -24,8 +24,9 @@ export async function judgeSigstore(
   context: EvaluateContext,
 ): Promise<JudgeBySigner> {
   const { by } = signer;
-  const { now } = context;
-  const keys = by.kind === 'sigstoreKey' ? await keysOfSigner(policy, signer, context.keyring) : [];
+  const { now, view } = context;
+  const all = by.kind === 'sigstoreKey' ? await keysOfSigner(policy, signer, context.keyring) : [];
+  const keys = view?.sigstore(all) ?? all;
   const root = by.kind === 'gpg' ? undefined : by.root;
   const roots = root === undefined ? [] : await rootsOf(root, policy, context);
   const rule = ruleOf(signer, requirement, { keys, roots }, now);

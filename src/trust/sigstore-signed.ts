@@ -25,6 +25,8 @@ export type SigstoreRule = {
   readonly now: Date;
 };
 
+type Named = Pick<Subject, 'manifestDigest' | 'dockerReference'>;
+
 /** Whether it is a signature in an attachment: only those are candidates of sigstoreSigned. */
 export function isCandidate({ signature }: StoredLike): boolean {
   return signature.format === 'cosign' && signature.mediaType === cosignMediaType;
@@ -35,7 +37,7 @@ export function isCandidate({ signature }: StoredLike): boolean {
  * payload's form, the manifest's digest, the name. Nothing of the payload is looked at before its
  * signature holds.
  */
-export function judgeAttachment(stored: StoredLike, rule: SigstoreRule, subject: Subject): SignatureVerdict {
+export function judgeAttachment(stored: StoredLike, rule: SigstoreRule, subject: Named): SignatureVerdict {
   const { signature, location } = stored;
   if (signature.format !== 'cosign' || !isCandidate(stored)) return noCandidate(stored);
   const base = { format: signature.format, store: location };
@@ -107,7 +109,7 @@ function faultOf(error: unknown): Fault {
   return { ok: false, code: error.code, message: error.message };
 }
 
-function matchClaim(claim: SignedClaim, rule: SigstoreRule, subject: Subject): { readonly ok: true } | Fault {
+function matchClaim(claim: SignedClaim, rule: SigstoreRule, subject: Named): { readonly ok: true } | Fault {
   // only sha256 can match: it is what subject.manifestDigest is
   if (claim.manifestDigest !== subject.manifestDigest) {
     const message = `signed for the manifest ${claim.manifestDigest}, this image's is ${subject.manifestDigest}`;

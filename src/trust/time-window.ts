@@ -8,7 +8,7 @@ import type { SignatureVerdict } from './verdict.ts';
  * @param times of verified witnesses, milliseconds since 1970
  */
 export function windowFault(
-  { name, window: { from, until } }: NamedSigner,
+  { name, window: { from, until } }: Pick<NamedSigner, 'name' | 'window'>,
   times: readonly number[],
   now: Date,
 ): string | undefined {

@@ -13,13 +13,15 @@ export async function runBulla(
   folder: string,
   words: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  /** Somebody sits there, and answers every question by yes or no. */
+  answer?: (question: string) => boolean,
 ): Promise<Ended> {
   const out: string[] = [];
   const err: string[] = [];
   const terminal: Terminal = {
     env: { HOME: folder, ...env },
     cwd: folder,
-    interactive: false,
+    interactive: answer !== undefined,
     quiet: false,
     debug: false,
     paint: (word) => word,
@@ -34,7 +36,7 @@ export async function runBulla(
     readInput: () => Promise.resolve(new Uint8Array()),
     ask: nobody,
     askSecret: nobody,
-    confirm: nobody,
+    confirm: answer === undefined ? nobody : async (question) => answer(question),
   };
   const exit = await main(words, terminal);
   return { exit, out: out.join(''), err: err.join('') };

@@ -5,12 +5,13 @@ import type { CommandContext } from '../command.ts';
 import { deleteCommand, extendCommand, revokeCommand } from './key-change.ts';
 import { generateCommand } from './key-generate.ts';
 import { exportCommand, importCommand } from './key-carry.ts';
+import { impactCommand } from './key-impact.ts';
 import { listCommand, showCommand } from './key-list.ts';
 
 export function command(context: CommandContext): Command {
   const key = new Command('key')
     .description(
-      'Make, list, show, export, import, extend, revoke and delete keys. KEY is a fingerprint, a 16-digit key ID, a mail address or a part of a user ID.',
+      'Make, list, show, export, import, extend, revoke and delete keys, and tell what hangs on one. KEY is a fingerprint, a 16-digit key ID, a mail address or a part of a user ID.',
     )
     .addHelpText(
       'after',
@@ -24,5 +25,6 @@ export function command(context: CommandContext): Command {
   key.addCommand(extendCommand(context));
   key.addCommand(revokeCommand(context));
   key.addCommand(deleteCommand(context));
+  key.addCommand(impactCommand(context));
   return key;
 }

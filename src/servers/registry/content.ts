@@ -39,6 +39,8 @@ export type Content = {
   removeTag(repository: string, tag: string): Promise<boolean>;
   /** Sorted; undefined where there is no such repository. */
   tags(repository: string): Promise<readonly string[] | undefined>;
+  /** Names, sorted. */
+  repositories(): Promise<readonly string[]>;
   putReferrer(repository: string, subject: Digest, referrer: Descriptor): Promise<void>;
   referrers(repository: string, subject: Digest): Promise<readonly Descriptor[]>;
 };
@@ -101,7 +103,7 @@ function manifestsIn(storage: RegistryStorage): Manifests {
   };
 }
 
-type Tags = Pick<Content, 'tagged' | 'putTag' | 'removeTag' | 'tags'>;
+type Tags = Pick<Content, 'tagged' | 'putTag' | 'removeTag' | 'tags' | 'repositories'>;
 
 function tagsIn(storage: RegistryStorage): Tags {
   return {
@@ -115,7 +117,18 @@ function tagsIn(storage: RegistryStorage): Tags {
       const parts = await storage.list(`repositories/${repository}`);
       return parts.some((name) => name.startsWith('_')) ? storage.list(keyIn(repository, 'tags')) : undefined;
     },
+    repositories: async () => (await repositoriesUnder(storage, '')).toSorted(),
   };
+}
+
+/** No part of a name begins with an underscore, and what belongs to a repository does. */
+async function repositoriesUnder(storage: RegistryStorage, name: string): Promise<readonly string[]> {
+  const parts = await storage.list(name === '' ? 'repositories' : `repositories/${name}`);
+  const inner = parts.filter((part) => !part.startsWith('_'));
+  const below = await Promise.all(
+    inner.map((part) => repositoriesUnder(storage, name === '' ? part : `${name}/${part}`)),
+  );
+  return [...(inner.length < parts.length ? [name] : []), ...below.flat()];
 }
 
 type Referrers = Pick<Content, 'putReferrer' | 'referrers'>;

@@ -16,11 +16,13 @@ export type ManifestRoutes = {
   ): Promise<Response>;
   remove(repository: string, reference: string): Promise<Response>;
   tags(repository: string, query: URLSearchParams): Promise<Response>;
+  catalog(query: URLSearchParams): Promise<Response>;
   referrers(repository: string, digest: string, query: URLSearchParams): Promise<Response>;
 };
 
 const isTag = (text: string): boolean => /^\w[\w.-]{0,127}$/.test(text);
-const mostTags = 1000;
+/** Of tags, and of repositories. */
+const mostNames = 1000;
 /** A page stays well under the 4 MiB that clients read of an index. */
 const mostReferrers = 500;
 
@@ -53,16 +55,32 @@ export function manifestRoutes(content: Content, withReferrers: boolean): Manife
       await content.removeManifest(repository, found.digest, subjectOf(parseManifest(found))?.digest);
       return bare(202);
     },
+    ...nameRoutes(content),
+    referrers: (repository, digest, query) => listReferrers(content, repository, digest, query),
+  };
+}
+
+/** Lists of names, in pages. */
+function nameRoutes(content: Content): Pick<ManifestRoutes, 'tags' | 'catalog'> {
+  return {
     tags: async (repository, query) => {
       const all = await content.tags(repository);
       if (all === undefined) return fault(404, 'NAME_UNKNOWN', 'there is no such repository');
-      const page = pageOf(all, (tag) => tag, query, mostTags);
-      if (page === undefined) return fault(400, 'UNSUPPORTED', 'n is no number');
+      const page = pageOf(all, (tag) => tag, query, mostNames);
+      if (page === undefined) return noNumber();
       const headers = linkTo(`/v2/${repository}/tags/list`, page.next);
       return Response.json({ name: repository, tags: page.items }, { headers });
     },
-    referrers: (repository, digest, query) => listReferrers(content, repository, digest, query),
+    catalog: async (query) => {
+      const page = pageOf(await content.repositories(), (name) => name, query, mostNames);
+      if (page === undefined) return noNumber();
+      return Response.json({ repositories: page.items }, { headers: linkTo('/v2/_catalog', page.next) });
+    },
   };
+}
+
+function noNumber(): Response {
+  return fault(400, 'UNSUPPORTED', 'n is no number');
 }
 
 type Put = {

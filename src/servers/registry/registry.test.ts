@@ -185,6 +185,20 @@ test('tags are listed in pages', async () => {
   assert.equal((await ask('GET', '/v2/app/tags/list?n=-1')).status, 400);
 });
 
+onEachStorage('repositories are listed in pages, however deep they lie', async (storage) => {
+  const { ask, pushBlob, pushManifest } = clientOf(createRegistry({ storage }));
+  assert.deepEqual(await (await ask('GET', '/v2/_catalog')).json(), { repositories: [] });
+  for (const name of ['ns/app/deep', 'ns/app', 'other']) {
+    await pushBlob(name, emptyConfig);
+    await pushManifest(name, '1', imageManifest());
+  }
+  const first = await ask('GET', '/v2/_catalog?n=2');
+  assert.deepEqual(await first.json(), { repositories: ['ns/app', 'ns/app/deep'] });
+  assert.equal(first.headers.get('link'), '</v2/_catalog?n=2&last=ns%2Fapp%2Fdeep>; rel="next"');
+  const second = await ask('GET', '/v2/_catalog?n=2&last=ns%2Fapp%2Fdeep');
+  assert.deepEqual(await second.json(), { repositories: ['other'] });
+});
+
 onEachStorage('referrers of a subject are listed, filtered and removed', async (storage) => {
   const { ask, pushBlob, pushManifest } = clientOf(createRegistry({ storage }));
   await pushBlob('app', emptyConfig);

@@ -102,6 +102,8 @@ function addManifests(app: Hono, routes: ManifestRoutes, { deletes, referrers }:
     '/v2/:name{.+}/tags/list',
     named(({ name, query }) => routes.tags(name, query)),
   );
+  // distribution's own, which the specification does not ask for
+  app.get('/v2/_catalog', ({ req }) => routes.catalog(new URL(req.url).searchParams));
   if (!referrers) return;
   app.get(
     '/v2/:name{.+}/referrers/:last',
