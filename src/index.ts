@@ -53,6 +53,25 @@ export type { SigningFormat, SigningPlan, Witnesses } from './operations/signing
 export { standaloneSign, standaloneVerify } from './operations/standalone.ts';
 export { checkStore, mergeStores, type StoreCheck, type StoreMerge } from './operations/stores.ts';
 export {
+  createTransfer,
+  type CreateTransferRequest,
+  type TransferCreated,
+  type TransferNotCreated,
+} from './operations/transfer-create.ts';
+export {
+  type ImportedKey,
+  importTransferKeys,
+  type ImportTransferKeysRequest,
+} from './operations/transfer-import.ts';
+export {
+  loadTransfer,
+  type LoadTransferRequest,
+  type TransferLoaded,
+  type TransferNotLoaded,
+} from './operations/transfer-load.ts';
+export { showTransfer, type ShowTransferRequest, type TransferShown } from './operations/transfer-show.ts';
+export { verifyTransfer, type VerifyTransferRequest } from './operations/transfer-verify.ts';
+export {
   checkTrust,
   type CheckedTrust,
   type CheckTrustRequest,

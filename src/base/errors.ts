@@ -137,6 +137,15 @@ const exitCodes = {
   'copy.digest-freezes': 2,
   'copy.preserve-digests': 2,
   'copy.attachments-freeze': 2,
+  // transfer bundles, for the air gap
+  'transfer.malformed': 1,
+  'transfer.unsupported': 2,
+  'transfer.incomplete': 1,
+  'transfer.extra': 1,
+  'transfer.altered': 1,
+  'transfer.contradictory': 1,
+  'transfer.untrusted': 2,
+  'transfer.name-clash': 2,
   // stores
   'store.unreadable': 3,
   'store.too-many-signatures': 3,
