@@ -1,4 +1,5 @@
 /** Which names the images of a transfer bundle get where they are loaded, and what a policy must say then. */
+import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { type Reference, repositoryOf, tryParseReference } from '../base/reference.ts';
@@ -72,23 +73,29 @@ function destinationOf(reference: Reference, target: LoadTarget, rules: NameRule
   const path = pathOf(reference, rules);
   const { digest, tag = 'latest' } = reference;
   const ending = digest === undefined ? `:${tag}` : `@${digest}`;
+  // a mapping is no way out of a folder
+  if (tryParseReference(`any.host/${path}`)?.path !== path) throw noName(reference, `${path}${ending}`);
   switch (target.transport) {
     case 'docker': {
       const text = `${joined(target.prefix, path)}${ending}`;
       const parsed = tryParseReference(text);
       // what looks like no host would be taken for a repository of docker.io
-      if (parsed !== undefined && path !== '' && repositoryOf(parsed) === joined(target.prefix, path))
+      if (parsed !== undefined && repositoryOf(parsed) === joined(target.prefix, path))
         return { transport: 'docker', reference: parsed };
-      throw new BullaError(
-        'usage.invalid',
-        `${referenceText(reference)} would be "${text}", which is no image’s name`,
-      );
+      throw noName(reference, text);
     }
     case 'oci':
       return { transport: 'oci', path: target.path, name: `${path}${ending}` };
     case 'dir':
       return { transport: 'dir', path: joined(target.path.replace(/\/+$/, ''), `${path}${ending}`) };
   }
+}
+
+function noName(reference: Reference, text: string): BullaError {
+  return new BullaError(
+    'usage.invalid',
+    `${referenceText(reference)} would be "${printable(text)}", which is no image’s name`,
+  );
 }
 
 /** `signedIdentity` of a policy that is to accept the old names' signatures under the new ones. */
