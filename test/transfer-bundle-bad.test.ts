@@ -307,8 +307,46 @@ test('a list of a newer version, with unknown members, twice the same, or spelle
   }
 });
 
+test('two policies, and a name that would mean two images', async () => {
+  const two = stage.changed(
+    good,
+    (files) => {
+      for (const name of ['bulla/policy.json', 'bulla/policy.yaml']) files.set(name, Buffer.from('{}'));
+    },
+    'in line',
+  );
+  await refused(two, 'transfer.malformed');
+  const file = stage.changed(good, (files) => {
+    editList(files, (list) => {
+      const [image] = list.images;
+      if (image === undefined) return;
+      const { digest, mediaType, size } = image;
+      const tag = `sha256-${digest.slice(7)}.sig`;
+      const other = {
+        ...image,
+        reference: image.reference.replace(/:1$/, `:${tag}`),
+        signatures: [],
+        attachments: [],
+      };
+      image.attachments.push({ of: digest, tag, mediaType, digest: `sha256:${'2'.repeat(64)}`, size });
+      list.images.push(other);
+    });
+  });
+  await refused(file, 'transfer.contradictory');
+});
+
+test('a list that lists more than its bytes let on', () => {
+  const text = `{"format":"bulla-transfer","schemaVersion":1,"images":[${'0,'.repeat(1_100_000)}0],"members":[]}`;
+  const file = stage.changed(good, (files) => files.set('bulla/transfer.json', Buffer.from(text)));
+  return refused(file, 'transfer.malformed');
+});
+
 test('images and members out of order are refused: a bundle is written in one way', async () => {
-  const file = stage.changed(good, (files) => editList(files, ({ members }) => members.reverse()));
+  const file = stage.changed(good, (files) =>
+    editList(files, (list) => {
+      list.members = list.members.toReversed();
+    }),
+  );
   await refused(file, 'transfer.malformed');
 });
 

@@ -1,6 +1,6 @@
 /** Transfer bundles: the same images give the same bytes, all of an image is in them, and nothing else is believed than what this side says. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
@@ -14,6 +14,7 @@ import {
   createTransfer,
   importTransferKeys,
   loadTransfer,
+  openWorld,
   showTransfer,
   verify,
   verifyTransfer,
@@ -196,14 +197,11 @@ test('of a list one image, or some: what is not there is not missed, and each th
   const one = await pack('one.tar', { kind: 'system' }, 's390x');
   const [single] = await verifyTransfer({ file: one, by }, stage.world);
   assert.deepEqual([single?.accepted, single?.digest], [true, list.images[2]]);
-  const byDigest = {
-    ...name('some/list:1'),
-    reference: parseReference(`${stage.host}/some/list@${list.digest}`),
-  };
+  const byDigest = name(`some/list@${list.digest}`);
   await assert.rejects(
     createTransfer(
       {
-        images: [byDigest as ReturnType<typeof name>],
+        images: [byDigest],
         output: stage.path('no.tar'),
         by: anything,
         instances: { kind: 'system' },
@@ -255,7 +253,7 @@ test('a fingerprint makes a key of the file count, and that key alone', async ()
 });
 
 test('a key is installed by its fingerprint: that key, and nothing that stands beside it', async () => {
-  const { publicKey } = await makeKeyPair('ecdsa-p256');
+  const { publicKey } = makeKeyPair('ecdsa-p256');
   const pem = encodePem('PUBLIC KEY', publicKey.spki);
   writeFileSync(stage.path('k.pub'), Buffer.concat([Buffer.from('a remark\n'), pem]));
   const keys = [stage.path('both.asc'), stage.path('k.pub')];
@@ -313,6 +311,32 @@ test('no secret goes in: not by --key, not by the policy', async () => {
     stage.bundle('secret.tar', ['ns/app:1'], { policy: stage.path('secret.json') }),
     code('key.unusable'),
   );
+  // behind a public key, where a reader of keys does not look
+  const mixed = [
+    readFileSync(stage.path('release.pub.asc'), 'utf8'),
+    '-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n',
+  ];
+  writeFileSync(stage.path('mixed.asc'), mixed.join(''));
+  writeFileSync(
+    stage.path('secret.json'),
+    JSON.stringify({ default: [{ ...requirement, keyPath: stage.path('mixed.asc') }] }),
+  );
+  await assert.rejects(
+    stage.bundle('secret.tar', ['ns/app:1'], { policy: stage.path('secret.json') }),
+    code('key.unusable'),
+  );
+  assert.ok((await stage.bundle('sent.tar', ['ns/app:1'], { registriesD: true })).endsWith('sent.tar'));
+  const place = stage.path('registries.d', 'y.yaml');
+  writeFileSync(place, 'docker:\n  a.example.com:\n    lookaside: https://user:pass@sigs.example.com\n');
+  await using other = openWorld({ registriesDFolder: stage.path('registries.d'), tlsVerify: false });
+  const request = {
+    images: [name('ns/app:1')],
+    output: stage.path('secret.tar'),
+    by: anything,
+    trust: { registriesD: true },
+  };
+  await assert.rejects(createTransfer(request, other), code('usage.invalid'));
+  rmSync(place);
   assert.equal(isThere(stage.path('secret.tar')), false);
 });
 

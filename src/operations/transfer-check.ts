@@ -3,6 +3,7 @@ import { printable } from '../base/bytes.ts';
 import type { Descriptor, Platform } from '../base/descriptor.ts';
 import { algorithmOf, type Digest, hexOf } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import { type Manifest, parseManifest } from '../base/manifest.ts';
 import { formatReference } from '../base/reference.ts';
 import type { Image } from '../images/image.ts';
@@ -35,7 +36,7 @@ export async function checkTransfer(
   world: World,
   tell: (progress: TransferProgress) => void = () => undefined,
 ): Promise<void> {
-  const { members, images } = transfer.index;
+  const { members } = transfer.index;
   checkOrder(transfer);
   const total = members.reduce((sum, { size }) => sum + size, 0);
   let passed = 0;
@@ -45,15 +46,31 @@ export async function checkTransfer(
       tell({ passed, total });
     });
   }
-  const own = transferWorld(transfer, world);
-  const named = new Set<string>();
-  for (const image of images) {
-    await using opened = await openImage(transferName(image), own);
-    for (const digest of await closureOf(image, opened, transfer)) named.add(blobName(digest));
-  }
+  const named = await namesInImages(transfer, world);
   const lone = members.find(({ name }) => name.startsWith('blobs/') && !named.has(name));
   if (lone !== undefined)
     throw new BullaError('transfer.extra', `${printable(transfer.path)}: nothing in it names ${lone.name}`);
+}
+
+/** The names of all blobs that the images consist of. */
+async function namesInImages(transfer: Transfer, world: World): Promise<ReadonlySet<string>> {
+  const own = transferWorld(transfer, world);
+  const { members, images } = transfer.index;
+  const sizes = new Map(members.map(({ name, size }) => [name, size]));
+  const named = new Set<string>();
+  let manifests = 0;
+  for (const image of images) {
+    await using opened = await openImage(transferName(image), own);
+    const found = await closureOf(image, opened, { transfer, sizes });
+    for (const digest of found.all) named.add(blobName(digest));
+    manifests += found.manifests.size;
+    if (manifests > limits.transferManifests)
+      throw new BullaError(
+        'image.too-large',
+        `${printable(transfer.path)} has more than ${limits.transferManifests} manifests`,
+      );
+  }
+  return named;
 }
 
 /** Each text once, in order. */
@@ -88,10 +105,10 @@ export function platformOf(text: string): Platform {
 async function closureOf(
   image: TransferImage,
   opened: Image,
-  transfer: Transfer,
-): Promise<ReadonlySet<Digest>> {
+  { transfer, sizes }: { readonly transfer: Transfer; readonly sizes: ReadonlyMap<string, number> },
+): Promise<Found> {
   try {
-    const found = new Found(transfer);
+    const found = new Found(sizes);
     const { top, parts } = await chooseParts(opened, { instances: packedInstances(image) });
     checkEntry(image, top);
     found.add(top, parts);
@@ -102,7 +119,7 @@ async function closureOf(
         throw contradicts(entry, 'is no signature of what the list says');
       found.add(manifest, await readParts(opened, manifest));
     }
-    return found.all;
+    return found;
   } catch (error) {
     throw isBullaError(error) ? about(image, transfer, error) : error;
   }
@@ -111,6 +128,8 @@ async function closureOf(
 /** Around the image, then around what was found there: one that hangs on nothing does not belong. */
 async function addAttachments(image: TransferImage, opened: Image, found: Found): Promise<void> {
   let left = image.attachments;
+  if (left.length > limits.referrers)
+    throw new BullaError('image.too-large', `more than ${limits.referrers} manifests hang on it`);
   while (left.length > 0) {
     const [next, later] = [
       left.filter(({ of }) => found.manifests.has(of)),
@@ -161,8 +180,9 @@ class Found {
   readonly all: Set<Digest> = new Set();
   readonly #sizes: ReadonlyMap<string, number>;
 
-  constructor({ index }: Transfer) {
-    this.#sizes = new Map(index.members.map(({ name, size }) => [name, size]));
+  /** @param sizes of the bundle's members, by name */
+  constructor(sizes: ReadonlyMap<string, number>) {
+    this.#sizes = sizes;
   }
 
   add(top: Manifest, { images, indexes, blobs }: Parts): void {

@@ -103,11 +103,19 @@ export async function gatherContents(
   const members = [...shelf.entries.values()]
     .map(({ entry, digest }) => ({ name: entry.name, digest, size: entry.size }))
     .toSorted((a, b) => compareText(a.name, b.name));
-  if (members.length >= limits.archiveEntries / 2)
-    throw tooLarge(`more than ${limits.archiveEntries / 2} files`);
+  checkCounts(members.length, packings, images);
   const index = encodeTransferIndex({ images, members });
   shelf.file(transferFile, index);
   return { images, entries: [...shelf.entries.values()].map(({ entry }) => entry) };
+}
+
+/** What would be refused on the far side is not written. */
+function checkCounts(members: number, packings: readonly Packing[], images: readonly TransferImage[]): void {
+  if (members > limits.transferMembers) throw tooLarge(`more than ${limits.transferMembers} files`);
+  const manifests =
+    packings.reduce((sum, { chosen: { top, parts } }) => sum + digestsOf(top, parts).length, 0) +
+    images.reduce((sum, { signatures, attachments }) => sum + signatures.length + attachments.length, 0);
+  if (manifests > limits.transferManifests) throw tooLarge(`more than ${limits.transferManifests} manifests`);
 }
 
 function bounded(index: Uint8Array): Uint8Array {

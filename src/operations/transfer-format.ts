@@ -8,6 +8,7 @@ import { type Descriptor, mediaTypes } from '../base/descriptor.ts';
 import type { Digest } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { parseJson } from '../base/json.ts';
+import { limits } from '../base/limits.ts';
 import { repositoryOf, type Reference } from '../base/reference.ts';
 import { parseTransferFields } from './transfer-parse.ts';
 
@@ -120,8 +121,12 @@ export function parseTransferIndex(bytes: Uint8Array, path: string): TransferInd
   throw new BullaError('transfer.malformed', `${path}: ${transferFile} is not as Bulla writes it`);
 }
 
+const comma = 0x2c;
+
 function parsed(bytes: Uint8Array, path: string): TransferIndex {
   try {
+    if (bytes.filter((each) => each === comma).length > limits.transferIndexValues)
+      throw new BullaError('transfer.malformed', `${path}: ${transferFile} lists too much`);
     return parseTransferFields(parseJson(textOrThrow(bytes, transferFile), transferFile));
   } catch (error) {
     if (!isBullaError(error) || error.code.startsWith('transfer.')) throw error;
@@ -134,13 +139,13 @@ function parsed(bytes: Uint8Array, path: string): TransferIndex {
  * referrers and signatures without one, so that ORAS does. It follows from what the bundle says, to the byte.
  */
 export function encodeLayoutIndex(images: readonly TransferImage[]): Uint8Array {
-  const named = new Map<string, object>();
+  const named = new Map<string, ManifestEntry>();
   const unnamed = new Map<Digest, object>();
   for (const image of images) {
     const { reference, attachments, signatures } = image;
-    named.set(referenceText(reference), entryOf(image));
+    addNamed(named, referenceText(reference), entryOf(image));
     for (const each of attachments) {
-      if (each.tag !== undefined) named.set(`${repositoryOf(reference)}:${each.tag}`, entryOf(each));
+      if (each.tag !== undefined) addNamed(named, `${repositoryOf(reference)}:${each.tag}`, entryOf(each));
       else unnamed.set(each.digest, listed(each));
     }
     for (const each of signatures) unnamed.set(each.digest, listed(each));
@@ -150,6 +155,14 @@ export function encodeLayoutIndex(images: readonly TransferImage[]): Uint8Array 
     ...sorted(unnamed).map(([, entry]) => entry),
   ];
   return utf8(JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }));
+}
+
+/** @throws BullaError `transfer.contradictory`: a name that means two things would mean something else to each reader */
+function addNamed(named: Map<string, ManifestEntry>, name: string, entry: ManifestEntry): void {
+  const there = named.get(name);
+  if (there !== undefined && there.digest !== entry.digest)
+    throw new BullaError('transfer.contradictory', `${name} is ${there.digest} and ${entry.digest} at once`);
+  named.set(name, entry);
 }
 
 const refName = 'org.opencontainers.image.ref.name';

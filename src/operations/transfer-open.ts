@@ -69,6 +69,8 @@ async function readIndex(archive: TarArchive): Promise<TransferIndex> {
 /** All that is listed is there, nothing else is, and each is where it may be. */
 function checkNames({ members }: TransferIndex, archive: TarArchive): void {
   const path = printable(archive.path);
+  if (members.length > limits.transferMembers)
+    throw new BullaError('image.too-large', `${path} has more than ${limits.transferMembers} files`);
   const known = new Set([transferFile]);
   for (const { name, digest, size } of members) {
     if (known.has(name) || !isMemberName(name, digest))
@@ -79,6 +81,8 @@ function checkNames({ members }: TransferIndex, archive: TarArchive): void {
       throw new BullaError('transfer.incomplete', `${path}: ${printable(name)} is missing`);
     if (file.size !== size) throw altered(path, name);
   }
+  if (transferPolicies.every((each) => known.has(each)))
+    throw new BullaError('transfer.malformed', `${path} holds two policies`);
   const extra = [...archive.files.keys()].find((name) => !known.has(name));
   if (extra !== undefined)
     throw new BullaError('transfer.extra', `${path}: ${printable(extra)} is not in its list`, {

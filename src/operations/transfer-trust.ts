@@ -84,21 +84,20 @@ function isArmored(content: Uint8Array): boolean {
 
 /** A secret key reads as a public one to whoever looks for the public part only. */
 function refuseSecrets(content: Uint8Array, path: string): void {
-  const isBinary = ((content[0] ?? 0) & 0x80) !== 0;
-  const isSecret =
-    isBinary || isArmored(content)
-      ? readPackets(unarmorKeys(content), 'key.malformed', printable(path)).some(({ tag }) =>
-          secretTags.has(tag),
-        )
-      : /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(Buffer.from(content).toString('latin1'));
-  if (!isSecret) return;
+  if (!holdsSecretKey(content, path)) return;
   throw new BullaError(
     'key.unusable',
     `${printable(path)} holds a secret key, which goes into no transfer bundle`,
-    {
-      hint: 'export the public key alone: bulla key export, gpg --export',
-    },
+    { hint: 'export the public key alone: bulla key export, gpg --export' },
   );
+}
+
+function holdsSecretKey(content: Uint8Array, path: string): boolean {
+  // in whatever else the file holds
+  if (/-----BEGIN [A-Z0-9 ]*PRIVATE KEY/.test(Buffer.from(content).toString('latin1'))) return true;
+  if (((content[0] ?? 0) & 0x80) === 0 && !isArmored(content)) return false;
+  const packets = readPackets(unarmorKeys(content), 'key.malformed', printable(path));
+  return packets.some(({ tag }) => secretTags.has(tag));
 }
 
 const secretTags: ReadonlySet<number> = new Set([packetTags.secretKey, packetTags.secretSubkey]);
@@ -205,8 +204,13 @@ async function packRegistriesD(world: World): Promise<readonly PackedFile[]> {
           `${printable(path)}: a file of that name goes into no transfer bundle`,
         );
       const content = await readBoundedFile(path, limits.configFileBytes);
-      if (textOf(content) === undefined)
+      const text = textOf(content);
+      if (text === undefined)
         throw new BullaError('registries-d.malformed', `${printable(path)} is not UTF-8 text`);
+      if (/:\/\/[^/\s"']*@/.test(text))
+        throw new BullaError('usage.invalid', `${printable(path)} has a URL with credentials`, {
+          hint: 'no secret goes into a transfer bundle; leave --registries.d out',
+        });
       return { name: `${transferFolders.registriesD}${name}`, content };
     }),
   );

@@ -124,15 +124,17 @@ function inFile(store: SignatureStore, { path }: LayoutFiles): SignatureStore {
 
 /** What lookasides and X-R-S-S held, of this image alone: another one with the same digest may have others. */
 function packedSignatures(image: TransferImage, files: LayoutFiles): SignatureStore {
-  const own = encodeLayoutIndex([{ ...image, attachments: [] }]);
-  const view: LayoutFiles = {
-    ...files,
-    read: async (name, limit) => (name === 'index.json' ? own : files.read(name, limit)),
-  };
   const where = `${files.path}: ${formatReference(image.reference)}`;
   return {
     description: where,
-    list: ({ digest }) => listLayout(view, where, digest),
+    async *list({ digest }) {
+      // of one manifest alone: the check saw to it that they are what `of` says
+      const signatures = image.signatures.filter(({ of }) => of === digest);
+      const own = encodeLayoutIndex([{ ...image, attachments: [], signatures }]);
+      const read: LayoutFiles['read'] = async (name, limit) =>
+        name === 'index.json' ? own : files.read(name, limit);
+      yield* listLayout({ ...files, read }, where, digest);
+    },
     add: readOnly,
   };
 }
