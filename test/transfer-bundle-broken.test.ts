@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
@@ -14,6 +14,7 @@ import { runBulla } from './support/fake-terminal.ts';
 import { writeOciImage } from './support/oci-image.ts';
 import { type Bench, openBench, type PeerResult } from './support/peers.ts';
 import { type FaultyRegistry, type Recorded, serveAnswers } from './support/registry-faults.ts';
+import { readTar } from './support/transfer-stage.ts';
 
 const launcher = fileURLToPath(new URL('../bin/bulla.js', import.meta.url));
 
@@ -94,6 +95,31 @@ test('a create that is killed leaves no bundle, and one of before as it was', as
   const left = readdirSync(bench.path('killed')).filter((name) => !name.startsWith(temporaryPrefix));
   assert.deepEqual(left, ['app.tar']);
   assert.equal(statSync(bench.path('killed', 'app.tar')).size, 'of before'.length);
+});
+
+test('a connection that breaks in a blob is taken up where it broke, and the bundle is the same', async () => {
+  let hasBroken = false;
+  await using shaky = await through(({ method, url, headers }, response) => {
+    if (hasBroken || method !== 'GET' || !url.includes('/blobs/') || headers.range !== undefined)
+      return false;
+    void fetch(`${registry.url}${url}`).then(async (answer) => {
+      const bytes = Buffer.from(await answer.arrayBuffer());
+      // the layer, of which half arrives
+      if (bytes.length < 100_000 || hasBroken)
+        return void response.writeHead(200, { 'content-length': bytes.length }).end(bytes);
+      hasBroken = true;
+      response.writeHead(200, { 'content-length': bytes.length });
+      response.write(bytes.subarray(0, bytes.length >> 1), () => response.destroy());
+    });
+    return true;
+  });
+  const image = `docker://${shaky.host}/ns/app:1`;
+  await ok(['bundle', 'create', ...plain, '--retry-delay=1ms', '-o', 'shaky.tar', image]);
+  assert.ok(hasBroken);
+  const blobs = (file: string): readonly string[] =>
+    [...readTar(readFileSync(bench.path(file))).keys()].filter((name) => name.startsWith('blobs/'));
+  assert.deepEqual(blobs('shaky.tar'), blobs('good.tar'));
+  await ok(['bundle', 'verify', '--quiet', '--insecure-policy', 'shaky.tar']);
 });
 
 test('a source whose blob has other bytes makes no bundle', async () => {
@@ -193,6 +219,10 @@ test('words that make no sense are refused before anything is done', async () =>
     assert.match(err, said);
   }
   assert.ok(!readdirSync(bench.folder).includes('x.tar'));
+  const unknown = await runBulla(bench.folder, ['bundle', 'verify', '--json', '--nonsense', good]);
+  assert.deepEqual([unknown.exit, unknown.out], [2, '[]\n']);
+  const untold = await runBulla(bench.folder, ['bundle', 'verify', '--json', good]);
+  assert.deepEqual([untold.exit, untold.out], [2, '[]\n']);
   for (const args of [
     ['trust', 'import', '--bundle', good],
     ['trust', 'import', '--fingerprint', 'a'.repeat(40)],

@@ -1,5 +1,5 @@
 /** What the commands that read a transfer bundle have in common: whom this side believes, and how contents and verdicts are printed. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 
 import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
@@ -9,27 +9,32 @@ import type { TransferTrust } from '../operations/transfer-verify.ts';
 import type { ImageVerdict } from '../operations/verify.ts';
 import type { CommandContext, Outcome } from './command.ts';
 import { givenJudge, withSignerOptions } from './judge-options.ts';
-import { collect, flagOption, listOption, type Parsed, policyOption, withPolicyOptions } from './options.ts';
+import { collect, flagOption, listOption, type Parsed, policyOption } from './options.ts';
 import { worstOutcome } from './outcome.ts';
 import type { Terminal } from './terminal.ts';
 import { verdictJson, verdictLines } from './verdict.ts';
 
 /** Flags that say whom this side believes. */
 export function withTrustOptions(command: Command): Command {
-  return withPolicyOptions(
-    withSignerOptions(
-      command
-        .option(
-          '--key <key>',
-          'judge by this public key of this side: OpenPGP keyring, PEM (sigstore), or a key’s URI; repeatable',
-          collect,
-        )
-        .option(
-          '--fingerprint <fpr>',
-          'judge by the key in the bundle that has this whole fingerprint, which you know from elsewhere; repeatable',
-          collect,
-        ),
-    ),
+  return withSignerOptions(
+    command
+      .option(
+        '--policy <file>',
+        'policy.json or trust.yaml of this side to judge by; none is searched for but what BULLA_POLICY names',
+      )
+      .addOption(new Option('--signature-policy <file>', 'alias of --policy').hideHelp())
+      .option('--insecure-policy', 'accept anything that is whole, whoever made it')
+      .option('--require-signed', 'refuse images that the policy accepts without a signature')
+      .option(
+        '--key <key>',
+        'judge by this public key of this side: OpenPGP keyring, PEM (sigstore), or a key’s URI; repeatable',
+        collect,
+      )
+      .option(
+        '--fingerprint <fpr>',
+        'judge by the key in the bundle that has this whole fingerprint, which you know from elsewhere; repeatable',
+        collect,
+      ),
   );
 }
 

@@ -86,7 +86,7 @@ export async function loadTransfer(
 /** The file is open and was checked; what was judged is copied by its digest, so there is nothing left to judge. */
 async function loadOne(
   { image, destination }: Loading,
-  { onItem, parallelBlobs }: LoadTransferRequest,
+  { onItem, onProgress, parallelBlobs }: LoadTransferRequest,
   worlds: { readonly from: World; readonly to: World },
 ): Promise<LoadedImage> {
   const outcome = await copy(
@@ -97,6 +97,7 @@ async function loadOne(
       instances: packedInstances(image),
       preserveDigests: true,
       ...(onItem !== undefined && { onItem }),
+      ...(onProgress !== undefined && { onProgress }),
       ...(parallelBlobs !== undefined && { parallelBlobs }),
     },
     worlds,
