@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 
 import { utf8 } from '../src/base/bytes.ts';
 import { mediaTypes } from '../src/base/descriptor.ts';
@@ -23,6 +24,7 @@ import { parseKeyring } from '../src/keys/openpgp/keyring.ts';
 import { encodePem } from '../src/keys/sigstore/pem.ts';
 import { makeKeyPair } from '../src/keys/sigstore/private-key.ts';
 import type { PackedInstances } from '../src/operations/transfer-contents.ts';
+import { serveAnswers } from './support/registry-faults.ts';
 import { isThere, openStage, readTar, sha256, type Stage } from './support/transfer-stage.ts';
 
 let stage: Stage;
@@ -398,4 +400,103 @@ test('a layout and folders take images too, with their signatures', async () => 
       assert.equal(verdict?.accepted, true, destination);
     }
   }
+});
+
+test('a policy.json with every kind of file: keys, logs, authorities', async () => {
+  for (const file of ['one', 'two', 'log', 'ca', 'roots', 'more'])
+    writeFileSync(stage.path(`${file}.pem`), `no key: ${file}`);
+  const at = (file: string): string => stage.path(`${file}.pem`);
+  const subject = { oidcIssuer: 'https://issuer.example.com', subjectEmail: 'a@example.com' };
+  const requirements = [
+    { type: 'sigstoreSigned', keyPaths: [at('one'), at('two')], rekorPublicKeyPaths: [at('log')] },
+    { type: 'sigstoreSigned', fulcio: { caPath: at('ca'), ...subject }, rekorPublicKeyPath: at('log') },
+    {
+      type: 'sigstoreSigned',
+      pki: { caRootsPath: at('roots'), caIntermediatesPath: at('more'), subjectEmail: 'a@example.com' },
+    },
+    { type: 'signedBy', keyType: 'GPGKeys', keyData: 'MA==', signedIdentity: { type: 'matchRepository' } },
+    { type: 'reject' },
+  ];
+  const transports = { docker: { 'a.example.com/x': requirements, '': [{ type: 'reject' }] }, unknown: {} };
+  writeFileSync(
+    stage.path('wide.json'),
+    JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }], transports }),
+  );
+  const file = await stage.bundle('wide.tar', ['ns/app:1'], { policy: stage.path('wide.json') });
+  const folder = unpack(file, 'wide');
+  const text = readFileSync(join(folder, 'policy.json'), 'utf8');
+  assert.ok(!text.includes(stage.path()));
+  // with the old paths in place of the new ones it is the same policy
+  const back = text.replace(/"(keys\/[0-9a-f]{64}\.pem)"/g, (_, path: string) => {
+    const said = readFileSync(join(folder, path), 'utf8').replace('no key: ', '');
+    return JSON.stringify(at(said));
+  });
+  const expected = { default: [{ type: 'insecureAcceptAnything' }], transports };
+  const one = { rekorPublicKeyPath: at('log') };
+  const [first, ...others] = requirements;
+  const { rekorPublicKeyPaths: _paths, ...rest } = first as Record<string, unknown>;
+  expected.transports = {
+    ...transports,
+    docker: { ...transports.docker, 'a.example.com/x': [{ ...rest, ...one }, ...others] },
+  } as never;
+  assert.deepEqual(JSON.parse(back), expected);
+});
+
+test('signatures that a registry keeps itself go over into a registry that keeps them itself', async () => {
+  const { digest } = await stage.push('ext/app', '1', 'one');
+  await stage.sign('release', 'ext/app:1');
+  const blob = readFileSync(stage.path('sigstore', `ext/app@${digest.replace(':', '=')}`, 'signature-1'));
+  rmSync(stage.path('sigstore', 'ext'), { recursive: true });
+  const kept = new Map([[`/extensions/v2/ext/app/signatures/${digest}`, [blob.toString('base64')]]]);
+  await using extended = await serveAnswers(({ method, url, headers, body }, response) => {
+    if (!url.startsWith('/extensions/')) {
+      void fetch(`http://${stage.host}${url}`, {
+        method,
+        redirect: 'manual',
+        headers: Object.entries(headers).flatMap(([key, value]) =>
+          ['accept', 'content-type', 'range'].includes(key) && typeof value === 'string'
+            ? [[key, value] as [string, string]]
+            : [],
+        ),
+        ...(method !== 'GET' && method !== 'HEAD' && { body: new Uint8Array(body) }),
+      }).then(async (answer) => {
+        for (const [key, value] of answer.headers) response.setHeader(key, value);
+        response.writeHead(answer.status, { 'x-registry-supports-signatures': '1' });
+        response.end(Buffer.from(await answer.arrayBuffer()));
+      });
+      return;
+    }
+    const there = kept.get(url) ?? [];
+    if (method === 'PUT')
+      kept.set(url, [...there, (JSON.parse(String(body)) as { content: string }).content]);
+    const listed = there.map((content, at) => ({
+      schemaVersion: 2,
+      name: `${digest}@${at}`,
+      type: 'atomic',
+      content,
+    }));
+    response.writeHead(method === 'PUT' ? 201 : 200).end(JSON.stringify({ signatures: listed }));
+  });
+  const request = {
+    images: [parseImageName(`docker://${extended.host}/ext/app:1`)],
+    output: stage.path('ext.tar'),
+    by: anything,
+  };
+  const made = await createTransfer(request, stage.world);
+  assert.ok(made.created);
+  assert.deepEqual(
+    made.images[0]?.signatures.map(({ of }) => of),
+    [digest],
+  );
+  const target = { transport: 'docker', prefix: `${extended.host}/far` } as const;
+  for (let run = 0; run < 2; run += 1)
+    await loadTransfer({ file: request.output, by: anything, target }, stage.world);
+  assert.deepEqual(kept.get(`/extensions/v2/far/ext/app/signatures/${digest}`), [blob.toString('base64')]);
+});
+
+test('a bundle that was compressed on its way is read as it is', async () => {
+  const file = stage.path('first.tar.gz');
+  writeFileSync(file, gzipSync(readFileSync(stage.path('first.tar'))));
+  const verdicts = await verifyTransfer({ file, fingerprints: [fingerprint] }, stage.world);
+  assert.ok(verdicts.length === 2 && verdicts.every(({ accepted }) => accepted));
 });

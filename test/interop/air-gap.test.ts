@@ -5,7 +5,12 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
+import {
+  type RealRegistry,
+  type RegistryOptions,
+  registryUser,
+  startRegistry,
+} from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
 import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, type PeerResult } from '../support/peers.ts';
@@ -26,12 +31,12 @@ type Gap = {
 };
 
 /** Two registries here, one there; an image that skopeo, cosign 2 and cosign 3 signed, with a file attached. */
-async function overTheGap(run: (gap: Gap) => Promise<void>): Promise<void> {
+async function overTheGap(run: (gap: Gap) => Promise<void>, farOptions: RegistryOptions = {}): Promise<void> {
   await using bench = await openBench();
   const [near, other, far] = [
     await startRegistry(bench),
     await startRegistry(bench),
-    await startRegistry(bench),
+    await startRegistry(bench, farOptions),
   ];
   const { digest } = await writeOciImage(bench.path('image'), { tag: 'v1' });
   useStore(bench, 'near-sig');
@@ -284,4 +289,79 @@ test('images of two registries with one name go in one file, and are kept apart'
     assert.deepEqual(await Promise.all([digestAt('ns/app'), digestAt('other/ns/app')]), scoped);
     assert.notEqual(scoped[0], scoped[1]);
   }),
+);
+
+test(
+  'what cosign 2 and 3 attach beside signatures goes over as it is, to a registry with TLS and users',
+  peers,
+  () =>
+    overTheGap(
+      async (gap) => {
+        const { bench, near, far, digest, gpg } = gap;
+        const at = `${near.host}/ns/app@${digest}`;
+        writeFileSync(bench.path('predicate.json'), '{"all":"good"}');
+        const attest = [
+          'attest',
+          '--key',
+          'cosign.key',
+          '--predicate',
+          'predicate.json',
+          '--type',
+          'custom',
+          '-y',
+        ];
+        await bench.ok('cosign2', [...attest, '--tlog-upload=false', at], cosignEnv);
+        await bench.ok('cosign2', ['attach', 'sbom', '--sbom', 'sbom.txt', at], cosignEnv);
+        const config = ['--signing-config', 'config.json', '--trusted-root', 'root.json'];
+        await bench.ok('cosign', [...attest, ...config, at], cosignEnv);
+        await create(gap, writePolicy(bench, 'near', [signedBy(gpg.file)]), 'app.tar');
+        const sums = async (host: string, ...flags: readonly string[]): Promise<readonly string[]> =>
+          Promise.all(
+            ['.sig', '.att', '.sbom'].map(async (suffix) => {
+              const tag = `docker://${host}/ns/app:${digest.replace(':', '-')}${suffix}`;
+              const raw = await bench.ok('skopeo', ['inspect', '--raw', ...flags, tag]);
+              return createHash('sha256').update(raw).digest('hex');
+            }),
+          );
+        const before = await sums(near.host, '--tls-verify=false');
+        await near.stop();
+        useStore(bench, 'far-sig');
+        const creds = `${registryUser.name}:${registryUser.password}`;
+        mkdirSync(bench.path('certs'));
+        copyFileSync(far.certificates?.ca ?? '', bench.path('certs', 'ca.crt'));
+        const load = ['bundle', 'load', '--cert-dir', bench.path('certs'), '--key', gpg.file, 'app.tar'];
+        const to = ['--to', `docker://${far.host}`];
+        const denied = await bench.bulla([...load, ...to]);
+        assert.equal(denied.exitCode, 3, denied.stderr);
+        assert.match(denied.stderr, /\[registry\.unauthorized\]/);
+        await ok(bench, [...load, '--creds', creds, ...to]);
+        assert.deepEqual(await sums(far.host, '--cert-dir', bench.path('certs'), '--creds', creds), before);
+        const reach = [
+          '--registry-username',
+          registryUser.name,
+          '--registry-password',
+          registryUser.password,
+        ];
+        for (const program of ['cosign2', 'cosign'] as const) {
+          const verify = [
+            'verify-attestation',
+            '--key',
+            'cosign.pub',
+            '--insecure-ignore-tlog=true',
+            '--type',
+            'custom',
+          ];
+          const args = [
+            ...verify,
+            ...reach,
+            '--registry-cacert',
+            far.certificates?.ca ?? '',
+            `${far.host}/ns/app@${digest}`,
+          ];
+          const verified = await bench.run(program, args, cosignEnv);
+          assert.equal(verified.exitCode, 0, verified.stderr);
+        }
+      },
+      { tls: true, users: true },
+    ),
 );
