@@ -21,6 +21,7 @@ import {
   verifyTransfer,
 } from '../src/index.ts';
 import { parseKeyring } from '../src/keys/openpgp/keyring.ts';
+import type { JudgedBy } from '../src/operations/judge.ts';
 import { encodePem } from '../src/keys/sigstore/pem.ts';
 import { makeKeyPair } from '../src/keys/sigstore/private-key.ts';
 import type { PackedInstances } from '../src/operations/transfer-contents.ts';
@@ -302,6 +303,20 @@ test('a key that the file itself revokes is neither believed nor installed', asy
     importTransferKeys({ file, fingerprints: [revoked], cwd: stage.path() }),
     code('key.unusable'),
   );
+});
+
+test('what a key of this side says of itself, the same key in the file does not unsay', async () => {
+  const revoked = await stage.sign('revoked', 'ns/db:7');
+  const file = await stage.bundle('unrevoked.tar', ['ns/db:7'], { keys: [stage.path('revoked.pub.asc')] });
+  const judged = async (by?: JudgedBy): Promise<unknown> => {
+    const trust = { fingerprints: [revoked], ...(by !== undefined && { by }) };
+    return (await verifyTransfer({ file, ...trust }, stage.world))[0]?.accepted;
+  };
+  assert.equal(await judged(), true);
+  assert.equal(await judged({ kind: 'keys', files: [stage.path('revoked.asc')] }), false);
+  // any of both may have signed
+  assert.equal(await judged({ kind: 'keys', files: [stage.path('other.pub.asc')] }), true);
+  await assert.rejects(judged(anything), code('usage.invalid'));
 });
 
 test('no secret goes in: not by --key, not by the policy', async () => {

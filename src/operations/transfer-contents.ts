@@ -105,6 +105,7 @@ export async function gatherContents(
     .toSorted((a, b) => compareText(a.name, b.name));
   checkCounts(members.length, packings, images);
   const index = encodeTransferIndex({ images, members });
+  if (index.length > limits.transferIndexBytes) throw tooLarge('more than its list may say');
   shelf.file(transferFile, index);
   return { images, entries: [...shelf.entries.values()].map(({ entry }) => entry) };
 }

@@ -100,5 +100,10 @@ test('what a policy has to say of new names is as wide as what has changed, and 
   assert.deepEqual(remaps([app], far('far:5000'), { map }), [
     ['far:5000/renamed', 'registry.example.com:5000/ns/app'],
   ]);
+  // one prefix cannot stand for two
+  assert.deepEqual(remaps(['a.example.com/x:1', 'b.example.com/y:1', 'b.example.com/y:2'], far('far:5000')), [
+    ['far:5000/x', 'a.example.com/x'],
+    ['far:5000/y', 'b.example.com/y'],
+  ]);
   assert.deepEqual(remaps(both, { transport: 'oci', path: '/l' }), []);
 });

@@ -105,14 +105,22 @@ export type Remap = {
   readonly signedPrefix: string;
 };
 
-/** Each pair of prefixes once: what old and new names have in common at their ends is left out. */
+/**
+ * Each pair of prefixes once: what old and new names have in common at their ends is left out. Where one new prefix stood for
+ * several old ones, which no requirement can say, the whole names stand.
+ */
 export function remapsOf(loadings: readonly Loading[]): readonly Remap[] {
   const pairs = loadings.flatMap(({ image, destination }) => {
     if (destination.transport !== 'docker') return [];
     const [now, before] = [repositoryOf(destination.reference), repositoryOf(image.reference)];
-    return now === before ? [] : [differing(now.split('/'), before.split('/'))];
+    return now === before ? [] : [{ now, before, short: differing(now.split('/'), before.split('/')) }];
   });
-  return [...new Map(pairs.map((each) => [`${each.prefix} ${each.signedPrefix}`, each])).values()];
+  const before = Map.groupBy(pairs, ({ short }) => short.prefix);
+  const remaps = pairs.map(({ short, ...names }): Remap => {
+    const olds = new Set(before.get(short.prefix)?.map((each) => each.short.signedPrefix));
+    return olds.size === 1 ? short : { ...short, prefix: names.now, signedPrefix: names.before };
+  });
+  return [...new Map(remaps.map((each) => [`${each.prefix} ${each.signedPrefix}`, each])).values()];
 }
 
 function differing(now: readonly string[], before: readonly string[]): Remap {

@@ -50,7 +50,12 @@ export async function packTrust(request: PackedTrust, world: World): Promise<rea
     ...(policy === undefined ? [] : await packPolicy(policy, world)),
     ...(registriesD ? await packRegistriesD(world) : []),
   ];
-  return [...new Map(packed.map((each) => [each.name, each])).values()];
+  const files = [...new Map(packed.map((each) => [each.name, each])).values()];
+  const bytes = files
+    .filter((each) => each.name.startsWith(transferFolders.keys))
+    .reduce((sum, { content }) => sum + content.length, 0);
+  if (bytes <= limits.keyringBytes) return files;
+  throw new BullaError('io.too-large', `the keys have more than ${limits.keyringBytes} bytes together`);
 }
 
 async function packKey(key: string, { environment }: World): Promise<PackedFile> {
