@@ -348,6 +348,12 @@ test('images and members out of order are refused: a bundle is written in one wa
     }),
   );
   await refused(file, 'transfer.malformed');
+  const twice = stage.changed(good, (files) =>
+    editList(files, ({ images: [image] }) => {
+      image?.signatures.push(...image.signatures);
+    }),
+  );
+  await refused(twice, 'transfer.malformed');
 });
 
 test('an image without a signature where the policy wants one', async () => {

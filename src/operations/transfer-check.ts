@@ -15,6 +15,7 @@ import { chooseParts, type CopiedInstances } from './copy-selection.ts';
 import {
   compareText,
   type ManifestEntry,
+  placeInOrder,
   referenceText,
   transferFile,
   type TransferAttachment,
@@ -81,7 +82,10 @@ function isRising(texts: readonly string[]): boolean {
 function checkOrder({ index: { images, members }, path }: Transfer): void {
   if (
     isRising(images.map(({ reference }) => referenceText(reference))) &&
-    isRising(members.map(({ name }) => name))
+    isRising(members.map(({ name }) => name)) &&
+    images.every(
+      (each) => isRising(each.signatures.map(placeInOrder)) && isRising(each.attachments.map(placeInOrder)),
+    )
   )
     return;
   throw new BullaError('transfer.malformed', `${printable(path)}: ${transferFile} is not in order`);

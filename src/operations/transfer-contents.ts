@@ -24,6 +24,7 @@ import {
   encodeLayoutIndex,
   encodeTransferIndex,
   type ManifestEntry,
+  placeInOrder,
   referenceText,
   transferFile,
   type TransferAttachment,
@@ -240,7 +241,6 @@ function entryOf({ mediaType, digest, bytes }: Manifest): ManifestEntry {
 
 /** Whatever order the registry gave them in. */
 function inOrder<T extends TransferAttachment>(entries: readonly T[]): readonly T[] {
-  const keyOf = ({ of, tag = '', digest }: T): string => `${of} ${tag} ${digest}`;
-  const known = new Map(entries.map((each) => [keyOf(each), each]));
-  return [...known.values()].toSorted((a, b) => compareText(keyOf(a), keyOf(b)));
+  const known = new Map(entries.map((each) => [placeInOrder(each), each]));
+  return [...known.values()].toSorted((a, b) => compareText(placeInOrder(a), placeInOrder(b)));
 }

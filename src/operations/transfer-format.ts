@@ -175,6 +175,11 @@ function sorted<T>(entries: ReadonlyMap<string, T>): readonly (readonly [string,
   return [...entries].toSorted(([a], [b]) => compareText(a, b));
 }
 
+/** What an image's signatures and attachments are ordered by, each once. */
+export function placeInOrder({ of, tag = '', digest }: Omit<TransferAttachment, 'artifactType'>): string {
+  return `${of} ${tag} ${digest}`;
+}
+
 /** By UTF-16 units, whatever the machine's language. */
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
