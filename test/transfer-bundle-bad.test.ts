@@ -307,6 +307,37 @@ test('a list of a newer version, with unknown members, twice the same, or spelle
   }
 });
 
+test('lists within lists, deeper than anybody makes them', async () => {
+  const nested = (deep: number): string =>
+    stage.changed(
+      good,
+      (files) => {
+        editList(files, ({ images: [image] }) => {
+          if (image === undefined) return;
+          let child = { mediaType: image.mediaType, digest: image.digest, size: image.size };
+          for (let level = 0; level < deep; level += 1) {
+            const mediaType = 'application/vnd.oci.image.index.v1+json';
+            const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests: [child] }));
+            const digest = sha256(bytes);
+            files.set(`blobs/sha256/${digest.slice(7)}`, bytes);
+            child = { mediaType, digest, size: bytes.length };
+          }
+          const index = String(files.get('index.json')).replace(
+            `"mediaType":"${image.mediaType}","digest":"${image.digest}","size":${image.size},"annotations"`,
+            `"mediaType":"${child.mediaType}","digest":"${child.digest}","size":${child.size},"annotations"`,
+          );
+          files.set('index.json', Buffer.from(index));
+          Object.assign(image, child);
+        });
+      },
+      'in line',
+    );
+  await refused(nested(6), 'image.too-deep');
+  // one is read, and what is in it is judged: it is the signed image
+  const [verdict] = await verifyTransfer({ file: nested(1), by: policy }, stage.world);
+  assert.equal(verdict?.accepted, true);
+});
+
 test('two policies, and a name that would mean two images', async () => {
   const two = stage.changed(
     good,
