@@ -73,6 +73,25 @@ export { checkStore, type StoreCheck } from './operations/store-check.ts';
 export { parseStoreName, type StoreName } from './operations/store-name.ts';
 export { type MergeOptions, mergeStores, type StoreMerge } from './operations/stores.ts';
 export {
+  createTransfer,
+  type CreateTransferRequest,
+  type TransferCreated,
+  type TransferNotCreated,
+} from './operations/transfer-create.ts';
+export {
+  type ImportedKey,
+  importTransferKeys,
+  type ImportTransferKeysRequest,
+} from './operations/transfer-import.ts';
+export {
+  loadTransfer,
+  type LoadTransferRequest,
+  type TransferLoaded,
+  type TransferNotLoaded,
+} from './operations/transfer-load.ts';
+export { showTransfer, type ShowTransferRequest, type TransferShown } from './operations/transfer-show.ts';
+export { verifyTransfer, type VerifyTransferRequest } from './operations/transfer-verify.ts';
+export {
   checkTrust,
   type CheckedTrust,
   type CheckTrustRequest,

@@ -121,9 +121,11 @@ function writeFiles(): void {
 }
 
 /** A command under guard, and where it went besides the registry. */
-async function guarded(
-  args: readonly string[],
-): Promise<{ readonly result: PeerResult; readonly strayed: readonly string[] }> {
+async function guarded(args: readonly string[]): Promise<{
+  readonly result: PeerResult;
+  readonly strayed: readonly string[];
+  readonly sockets: readonly string[];
+}> {
   const log = bench.path('sockets');
   rmSync(log, { force: true });
   const address = proxy.address();
@@ -145,7 +147,7 @@ async function guarded(
         .split('\n')
         .filter((line) => line !== '')
     : [];
-  return { result, strayed: sockets.filter((each) => each !== host) };
+  return { result, strayed: sockets.filter((each) => each !== host), sockets };
 }
 
 const byAlice = [
@@ -215,6 +217,42 @@ test('a file: nobody is connected to', async () => {
     assert.equal(result.exitCode, exitCode, result.stdout + result.stderr);
     assert.deepEqual(strayed, []);
   }
+});
+
+test('a transfer bundle is judged with no socket at all, and loaded with those to its registry', async () => {
+  const pack = [
+    'bundle',
+    'create',
+    '--tls-verify=false',
+    '--insecure-policy',
+    '--key',
+    'k.pub',
+    '-o',
+    'app.tar',
+  ];
+  const packed = await guarded([...pack, image]);
+  assert.equal(packed.result.exitCode, 0, packed.result.stderr);
+  assert.deepEqual(packed.strayed, []);
+  for (const [args, exitCode] of [
+    [['show'], 0],
+    [['verify'], 2],
+    [['verify', '--key', 'k.pub'], 0],
+    [['verify', '--key', 'k.pub', '--require-log', ...root], 0],
+    [['verify', ...byAlice, ...root], 0],
+    // the root that came with Bulla: none is fetched, whatever is not said
+    [['verify', ...byAlice], 1],
+    [['verify', '--policy', 'ours.yaml'], 0],
+    [['verify', '--policy', 'public.yaml'], 1],
+    [['load', '--key', 'k.pub', '--to', 'dir:loaded'], 0],
+  ] as const) {
+    const { result, sockets } = await guarded(['bundle', ...args, 'app.tar']);
+    assert.equal(result.exitCode, exitCode, `${args.join(' ')}\n${result.stdout}${result.stderr}`);
+    assert.deepEqual(sockets, [], args.join(' '));
+  }
+  const load = ['bundle', 'load', '--tls-verify=false', ...byAlice, ...root, '--to', `docker://${host}/far`];
+  const { result, strayed } = await guarded([...load, 'app.tar']);
+  assert.equal(result.exitCode, 0, result.stderr);
+  assert.deepEqual(strayed, []);
 });
 
 test('what needs another host is refused, by name, and not tried', async () => {

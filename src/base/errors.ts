@@ -152,6 +152,15 @@ const exitCodes = {
   'resign.not-believed': 1,
   'resign.no-trusted-time': 1,
   'resign.name-not-recorded': 1,
+  // transfer bundles, for the air gap
+  'transfer.malformed': 1,
+  'transfer.unsupported': 2,
+  'transfer.incomplete': 1,
+  'transfer.extra': 1,
+  'transfer.altered': 1,
+  'transfer.contradictory': 1,
+  'transfer.untrusted': 2,
+  'transfer.name-clash': 2,
   // stores
   'store.unreadable': 3,
   'store.too-many-signatures': 3,

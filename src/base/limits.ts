@@ -54,6 +54,14 @@ export const limits = {
   signedFileBytes: 1_073_741_824,
   /** Entries of an image archive; an image of 127 layers has 400. */
   archiveEntries: 65_536,
+  /** A transfer bundle's list of what is in it. */
+  transferIndexBytes: 16_777_216,
+  /** Commas in that list, each of which may be a value: a value takes more memory than its text. */
+  transferIndexValues: 1_000_000,
+  /** Files in a transfer bundle. */
+  transferMembers: 32_768,
+  /** Manifests of a transfer bundle's images together, each as often as an image has it: all are read and judged. */
+  transferManifests: 100_000,
   /** What a compressed archive, or a compressed layer in a docker-archive, may unpack to whatever its size. */
   unpackedFreely: 268_435_456,
   /** Beyond that it may grow so many times: layers of text shrink to a tenth. */

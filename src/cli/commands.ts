@@ -80,6 +80,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/resign.ts'),
   },
   {
+    name: 'bundle',
+    summary: 'carry images across an air gap in one file: create, show, verify, load',
+    load: () => import('./commands/bundle.ts'),
+  },
+  {
     name: 'trust',
     summary: 'show, set, check and explain the policy',
     load: () => import('./commands/trust.ts'),

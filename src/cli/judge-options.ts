@@ -58,18 +58,25 @@ function withGoBooleans(command: Command, flags: readonly string[]): Command {
 /**
  * What the flags name, or undefined where they name neither key nor identity.
  * @param predicateType what statements have to say; default cosign's sign/v1
+ * @param isKeyed keys come from elsewhere too: the flags that go with keys have something to go with
  * @throws BullaError `usage.invalid`
  */
-export function givenJudge(parsed: Parsed, terminal: Terminal, predicateType?: string): JudgedBy | undefined {
+export function givenJudge(
+  parsed: Parsed,
+  terminal: Terminal,
+  predicateType?: string,
+  isKeyed: boolean = false,
+): JudgedBy | undefined {
   const files = listOption(parsed, 'key');
   const identity = identityOption(parsed);
-  if (files.length > 0 && identity !== undefined) {
+  const hasKeys = files.length > 0 || isKeyed;
+  if (hasKeys && identity !== undefined) {
     throw new BullaError('usage.invalid', '--key and --certificate-identity exclude each other', {
       hint: 'a key and a certificate are two ways to say who signed: name one of them',
     });
   }
   const witnesses = witnessOptions(parsed, predicateType);
-  if (files.length === 0 && identity === undefined) {
+  if (!hasKeys && identity === undefined) {
     refuseLone(parsed);
     return undefined;
   }

@@ -33,9 +33,13 @@ export async function main(argv: readonly string[], terminal: Terminal = openTer
   } catch (error) {
     // machines that read verdicts get one document whatever happened; a command line that did not
     // parse never reached the command that would have printed it
-    if (isUsage(error) && words[0] === 'verify' && words.includes('--json')) terminal.printJson([]);
+    if (isUsage(error) && judges(words) && words.includes('--json')) terminal.printJson([]);
     return ended(error, terminal, program === undefined ? 'bulla' : commandPath(program, words));
   }
+}
+
+function judges([first, second]: readonly string[]): boolean {
+  return first === 'verify' || (first === 'bundle' && second === 'verify');
 }
 
 function isUsage(error: unknown): boolean {

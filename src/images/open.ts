@@ -5,7 +5,11 @@ import type { OpenOptions } from './docker.ts';
 import type { Image, ImageSink } from './image.ts';
 
 /** What the transports need of the world. */
-export type ImageContext = { readonly registries: Registries };
+export type ImageContext = {
+  readonly registries: Registries;
+  /** An image that is at hand, under the name of where it was; undefined: it is opened as its name says. */
+  readonly known?: (name: ImageName) => Image | undefined;
+};
 
 /**
  * Opens an image for reading.
@@ -13,9 +17,11 @@ export type ImageContext = { readonly registries: Registries };
  */
 export async function openImage(
   name: ImageName,
-  { registries }: ImageContext,
+  { registries, known }: ImageContext,
   options: OpenOptions = {},
 ): Promise<Image> {
+  const atHand = known?.(name);
+  if (atHand !== undefined) return atHand;
   switch (name.transport) {
     case 'docker':
       return (await import('./docker.ts')).openDockerImage(name.reference, registries, options);

@@ -76,6 +76,8 @@ async function addEntry(archive: Pack, { name, size, content }: TarEntry): Promi
     else reject(error);
   });
   sink.on('error', reject);
+  // a content that fails is told of by itself; this would end the process
+  promise.catch(() => undefined);
   if (content instanceof Uint8Array) {
     sink.end(content);
     return promise;

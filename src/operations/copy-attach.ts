@@ -96,9 +96,13 @@ async function putReferrer(
   { of, manifest }: Satellite,
   mover: BlobMover,
 ): Promise<void> {
-  await putManifest(mover, sink, manifest, true);
   const { physical } = image;
   if (physical === undefined) return;
+  const { digest, bytes } = manifest;
+  // a second copy of the same writes nothing
+  if ((await registry.headManifest(physical.path, digest)) === undefined)
+    await putManifest(mover, sink, manifest, true);
+  else mover.report({ kind: 'manifest', digest, size: bytes.length, sent: false });
   await listReferrer(registry, { reference: physical, digest: of }, referrerEntry(manifest));
 }
 

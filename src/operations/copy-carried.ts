@@ -5,6 +5,7 @@ import { BullaError, isBullaError } from '../base/errors.ts';
 import { formatImageName } from '../base/image-name.ts';
 import { limits } from '../base/limits.ts';
 import { type ImageManifest, type Manifest, parseManifest } from '../base/manifest.ts';
+import type { Reference } from '../base/reference.ts';
 import type { Signature } from '../formats/signature.ts';
 import type { DockerImage } from '../images/docker.ts';
 import type { Image } from '../images/image.ts';
@@ -92,7 +93,13 @@ async function findInLayout(
   return { signatures: signatures.filter(({ signature }) => wanted.includes(signature.format)), satellites };
 }
 
-function isInRegistry(image: Image): image is DockerImage {
+/** What of a registry's image is asked for what hangs on it. */
+type InRegistry = Image & {
+  readonly physical: Reference;
+  readonly registry: Pick<DockerImage['registry'], 'manifest' | 'referrers'>;
+};
+
+function isInRegistry(image: Image): image is InRegistry {
   return image.physical !== undefined && 'registry' in image;
 }
 
@@ -123,7 +130,7 @@ function notCarried(code: BullaError['code'], location: string, message: string)
 }
 
 async function findInRegistry(
-  source: DockerImage,
+  source: InRegistry,
   digests: readonly Digest[],
   options: CarryOptions,
   { readers, attachments }: LocatedStores,
@@ -174,7 +181,7 @@ function tooMany({ name }: Image): BullaError {
 }
 
 async function satellitesOf(
-  source: DockerImage,
+  source: InRegistry,
   of: Digest,
   suffixes: readonly NonNullable<Satellite['suffix']>[],
   withReferrers: boolean,
@@ -187,7 +194,7 @@ async function satellitesOf(
 }
 
 async function taggedOf(
-  source: DockerImage,
+  source: InRegistry,
   of: Digest,
   suffix: NonNullable<Satellite['suffix']>,
 ): Promise<Satellite | undefined> {
@@ -201,7 +208,7 @@ async function taggedOf(
   }
 }
 
-async function referrersOf(source: DockerImage, of: Digest): Promise<readonly Satellite[]> {
+async function referrersOf(source: InRegistry, of: Digest): Promise<readonly Satellite[]> {
   const { registry, physical } = source;
   const { manifests } = await registry.referrers(physical.path, of, { both: true });
   const read = await inParallel(manifests, atOnce, (entry) => referrerOf(source, of, entry));
@@ -209,11 +216,7 @@ async function referrersOf(source: DockerImage, of: Digest): Promise<readonly Sa
 }
 
 /** Undefined for what only claims to refer to the image, or is gone. */
-async function referrerOf(
-  source: DockerImage,
-  of: Digest,
-  entry: Descriptor,
-): Promise<Satellite | undefined> {
+async function referrerOf(source: InRegistry, of: Digest, entry: Descriptor): Promise<Satellite | undefined> {
   if (entry.size > limits.manifestBytes) return undefined;
   try {
     return await satelliteOf(source, of, await source.manifest(entry.digest));

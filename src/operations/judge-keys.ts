@@ -5,7 +5,7 @@ import { readBoundedFile } from '../io/files.ts';
 import type { SigstorePublicKey } from '../keys/sigstore/public-key.ts';
 import type { TrustedRoot } from '../keys/trusted-root/trusted-root.ts';
 import { type GivenKeys, signPredicateType } from '../trust/given-keys.ts';
-import type { JudgedBy, WitnessFiles } from './judge.ts';
+import type { HeldKeys, JudgedBy, WitnessFiles } from './judge.ts';
 import type { SignaturesWanted } from './subject.ts';
 import type { World } from './world.ts';
 
@@ -21,7 +21,9 @@ export async function readGiven(
   world: World,
 ): Promise<Given> {
   const [keys, witnesses] = await Promise.all([
-    by.kind === 'keys' ? readGivenKeys(by.files, world.environment.env) : { identity: by.identity },
+    by.kind === 'keys'
+      ? withHeld(await readGivenKeys(by.files, world.environment.env), by.held)
+      : { identity: by.identity },
     readWitnesses(by, world),
   ]);
   const { requireLog, ignoreLog, ignoreSct, predicateType } = by;
@@ -34,6 +36,17 @@ export async function readGiven(
     ...(predicateType !== undefined && { predicateType }),
   };
   return { ...given, looks: looksFor(given) };
+}
+
+async function withHeld(read: GivenKeys, held: HeldKeys | undefined): Promise<GivenKeys> {
+  if (held === undefined) return read;
+  const sigstore = [...(read.sigstore ?? []), ...(held.sigstore ?? [])];
+  const keyrings = [read.keyring, held.keyring].filter((each) => each !== undefined);
+  const { joinKeyrings } = await import('../keys/openpgp/keyring-part.ts');
+  return {
+    ...(keyrings.length > 0 && { keyring: joinKeyrings(keyrings) }),
+    ...(sigstore.length > 0 && { sigstore }),
+  };
 }
 
 /** Where their signatures are: statements hang in other places than GPG signatures and attachments. */

@@ -8,7 +8,7 @@ import type { CertificateIdentity } from '../trust/identity-rule.ts';
 import type { Policy } from '../trust/policy.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
 import type { ListHint } from '../stores/store.ts';
-import { signPredicateType } from '../trust/given-keys.ts';
+import { type GivenKeys, signPredicateType } from '../trust/given-keys.ts';
 import { loadPolicy } from './policy-file.ts';
 import type { SignaturesWanted } from './subject.ts';
 import type { World } from './world.ts';
@@ -28,6 +28,9 @@ export type WitnessFiles = {
   readonly offline?: boolean;
 };
 
+/** Keys that are at hand already, which count as those in files do. */
+export type HeldKeys = Pick<GivenKeys, 'keyring' | 'sigstore'>;
+
 export type JudgedBy =
   /** policy.json or trust.yaml; without `file` what $BULLA_POLICY names, else the policy.json of containers/image's search path. */
   | {
@@ -38,7 +41,7 @@ export type JudgedBy =
       readonly offline?: boolean;
     }
   /** OpenPGP keyrings and sigstore public keys (PEM, or by URI), any of which may have signed for the image's own name. */
-  | ({ readonly kind: 'keys'; readonly files: readonly string[] } & WitnessFiles)
+  | ({ readonly kind: 'keys'; readonly files: readonly string[]; readonly held?: HeldKeys } & WitnessFiles)
   /** A certificate that a trusted root's authority has issued for this identity. */
   | ({ readonly kind: 'identity'; readonly identity: CertificateIdentity } & WitnessFiles)
   /** `--insecure-policy`: everything is accepted. */

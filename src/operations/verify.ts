@@ -26,6 +26,8 @@ export type VerifyRequest = {
   readonly as?: Reference;
   /** Judges each instance of a list; all must pass. Default: the host's, or `platform`'s. */
   readonly all?: boolean;
+  /** With `all`: of a list these instances, where others are not there. */
+  readonly platforms?: readonly Platform[];
   readonly platform?: Platform;
   /** Refuses an image whose policy demands no signature. */
   readonly requireSigned?: boolean;
@@ -209,6 +211,7 @@ function instancesOf(
   request: VerifyRequest,
 ): readonly { digest: Digest; platform?: Platform }[] {
   if (request.all !== true) return [chooseInstance(list, request.platform ?? hostPlatform())];
+  if (request.platforms !== undefined) return request.platforms.map((each) => chooseInstance(list, each));
   if (list.manifests.length > 0) return list.manifests;
   throw new BullaError('image.no-such-platform', 'the list is empty');
 }

@@ -1,5 +1,6 @@
 /** What the verbs need of the world. Doors open one for a command or a server; tests open their own. */
 import type { Digest } from '../base/digest.ts';
+import type { ImageName } from '../base/image-name.ts';
 import { type HttpClient, openHttp } from '../io/http.ts';
 import type { Image } from '../images/image.ts';
 import { version } from '../base/version.ts';
@@ -30,6 +31,8 @@ export interface World extends AsyncDisposable {
   readonly signal?: AbortSignal;
   readonly now: () => Date;
   readonly warn: (message: string) => void;
+  /** Images at hand under the names of where they were, as in a transfer bundle. Its stores are theirs too. */
+  readonly known?: (name: ImageName) => Image | undefined;
   /** registries.d, read once. @throws BullaError `registries-d.*` */
   registriesD(): Promise<RegistriesD>;
   /** Where an image's signatures are read and written. @throws BullaError `registries-d.*`, `store.*`, `registry.*` */
