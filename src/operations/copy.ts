@@ -8,14 +8,15 @@ import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import type { Signer } from '../keys/signer.ts';
 import { attachAll, checkPlaces, checkWritable, digestsOf } from './copy-attach.ts';
-import type { BlobTold } from './copy-blobs.ts';
+import type { BlobTold, CopiedItem } from './copy-blobs.ts';
 import { type Carried, findCarried } from './copy-carried.ts';
 import { deliver, type Destination, nameCopy, openDestination } from './copy-destination.ts';
 import { checkDestination } from './copy-image.ts';
-import { type Changes, changeManifests } from './copy-change.ts';
+import { isReferrer } from './copy-referrers.ts';
+import { type Changed, type Changes, changeManifests } from './copy-change.ts';
 import { type Chosen, chooseParts, type CopiedInstances, held } from './copy-selection.ts';
 import { inParallel } from './in-parallel.ts';
-import { type JudgedBy, openJudge } from './judge.ts';
+import { type Judge, type JudgedBy, openJudge } from './judge.ts';
 import { type MadeSignature, signTargets } from './sign.ts';
 import { planOf } from './sign-formats.ts';
 import { type Place, placesOf } from './sign-places.ts';
@@ -30,6 +31,8 @@ export type CopyRequest = BlobTold & {
   readonly destination: ImageName;
   /** What judges the source. Default: the policy that containers/image's search path finds. */
   readonly by?: JudgedBy;
+  /** In place of `by` and `requireSigned`: a judge that several copies share. */
+  readonly judge?: Judge;
   /** Refuses an image whose policy demands no signature. */
   readonly requireSigned?: boolean;
   /** Of a list. Default: this machine's instance, or `platform`'s. */
@@ -67,6 +70,8 @@ export type Copied = {
   readonly carried: { readonly signatures: number; readonly attachments: number };
   /** New ones. */
   readonly signatures: readonly MadeSignature[];
+  /** False: all of it was there already. */
+  readonly written: boolean;
 };
 
 /** The policy refuses; nothing was written. */
@@ -78,18 +83,61 @@ export type NotCopied = { readonly copied: false; readonly verdict: ImageVerdict
  * @param worlds how the source and the destination are reached
  * @throws BullaError `copy.*`, `image.*`, `manifest.*`, `blob.*`, `registry.*`, `http.*`, `io.*`, `policy.*`, `store.*`, `signature.*`, `key.*`
  */
-export async function copy(
+export async function copy(request: CopyRequest, worlds: Worlds): Promise<Copied | NotCopied> {
+  await using opened = new AsyncDisposableStack();
+  const prepared = await prepareCopy(request, worlds, opened);
+  if ('verdict' in prepared) return prepared;
+  const { source, destination, changed, judged } = prepared;
+  const { to } = worlds;
+  const signing = await planSigning(request, destination, to);
+  const hangs = await hangsOnManifest(changed.carried, signing.places, destination);
+  const sent = noted(request.onItem);
+  const mover = await deliver(changed, destination, { ...request, onItem: sent.onItem, byDigest: hangs });
+  const { isNew, ...carried } = await attachAll(changed.carried, { source, destination, mover }, worlds);
+  const signatures = await signCopy(changed, destination, signing, to);
+  await nameCopy(changed.top, destination, { mover, tags: request.additionalTags ?? [] });
+  const { digest, mediaType, bytes } = changed.top;
+  return {
+    copied: true,
+    digest,
+    mediaType,
+    size: bytes.length,
+    ...(await servedAs(request.destination, to)),
+    sourceDigest: judged,
+    carried,
+    signatures,
+    written: isNew || sent.any || signatures.some(({ added }) => added),
+  };
+}
+
+export type Worlds = { readonly from: World; readonly to: World };
+
+/** What is about to be written: accepted, found, and with a place for all of it. */
+export type PreparedCopy = {
+  readonly source: Image;
+  readonly destination: Destination;
+  readonly changed: Changed;
+  /** The digest that was judged. */
+  readonly judged: Digest;
+};
+
+/**
+ * All that comes before anything is written.
+ * @param opened is given what is to be closed
+ * @throws BullaError as `copy`
+ */
+export async function prepareCopy(
   request: CopyRequest,
-  worlds: { readonly from: World; readonly to: World },
-): Promise<Copied | NotCopied> {
-  const { from, to } = worlds;
-  await using source = held(await openImage(request.source, from, { stores: true }));
+  { from, to }: Worlds,
+  opened: AsyncDisposableStack,
+): Promise<PreparedCopy | NotCopied> {
+  const source = held(opened.use(await openImage(request.source, from, { stores: true })));
   // read while the judge reads; what comes of it counts once the source is accepted
-  const [chosen, opened] = await Promise.all([
+  const [chosen, destination] = await Promise.all([
     chooseParts(source, request),
     openDestination(request.destination, to),
   ]);
-  await using destination = opened;
+  opened.use(destination);
   const finding = findCarried(source, digestsOf(chosen.top, chosen.parts), carryOptions(request), from);
   finding.catch(() => undefined);
   const verdict = await judgeChosen(source, chosen, request, from);
@@ -100,24 +148,35 @@ export async function copy(
   const changed = await changeManifests({ source, chosen, carried, request });
   checkDestination(changed.top, request.destination);
   await checkPlaces(changed.carried, destination);
-  const signing = await planSigning(request, destination, to);
+  return { source, destination, changed, judged: chosen.top.digest };
+}
 
-  const hangs =
-    signing.places.length + changed.carried.signatures.length + changed.carried.satellites.length > 0;
-  const mover = await deliver(changed, destination, { ...request, byDigest: hangs });
-  const carriedAlong = await attachAll(changed.carried, { source, destination, mover }, worlds);
-  const signatures = await signCopy(changed, destination, signing, to);
-  await nameCopy(changed.top, destination, { mover, tags: request.additionalTags ?? [] });
-  const { digest, mediaType, bytes } = changed.top;
+/** Whether the registry is to get something that names the manifest, which then has to be there first. */
+async function hangsOnManifest(
+  { signatures, satellites }: Carried,
+  places: readonly Place[],
+  { registry }: Destination,
+): Promise<boolean> {
+  if (satellites.some(isReferrer) || places.some(({ format }) => format !== 'simple')) return true;
+  const isSimple = places.length > 0 || signatures.some(({ signature }) => signature.format === 'simple');
+  const others = signatures.some(({ signature }) => signature.format !== 'simple');
+  return others || (isSimple && registry !== undefined && (await registry.ping()).supportsSignatures);
+}
+
+/** Notes whether anything was sent. */
+function noted(tell: CopyRequest['onItem']): {
+  readonly onItem: (item: CopiedItem) => void;
+  readonly any: boolean;
+} {
+  let any = false;
   return {
-    copied: true,
-    digest,
-    mediaType,
-    size: bytes.length,
-    ...(await servedAs(request.destination, to)),
-    sourceDigest: chosen.top.digest,
-    carried: carriedAlong,
-    signatures,
+    get any() {
+      return any;
+    },
+    onItem: (item) => {
+      any ||= item.sent || item.mounted === true;
+      tell?.(item);
+    },
   };
 }
 
@@ -139,11 +198,9 @@ async function judgeChosen(
   world: World,
 ): Promise<ImageVerdict> {
   if (judged.length === 0) throw new BullaError('image.no-such-platform', 'the list is empty');
-  const { judge, looks, hint } = await openJudge(
-    request.by ?? { kind: 'policy' },
-    request.requireSigned === true,
-    world,
-  );
+  const { judge, looks, hint } =
+    request.judge ??
+    (await openJudge(request.by ?? { kind: 'policy' }, request.requireSigned === true, world));
   const verdicts = await inParallel(judged, atOnce, async (each): Promise<InstanceVerdict> => {
     const wanted = {
       image: source,
