@@ -53,6 +53,16 @@ export type { SigningFormat, SigningPlan, Witnesses } from './operations/signing
 export { standaloneSign, standaloneVerify } from './operations/standalone.ts';
 export { checkStore, mergeStores, type StoreCheck, type StoreMerge } from './operations/stores.ts';
 export {
+  type SyncedImage,
+  sync,
+  type SyncReceipt,
+  type SyncRequest,
+  type SyncWorlds,
+} from './operations/sync.ts';
+export { type CheckedImage, checkSync, type CheckRequest, type SyncCheck } from './operations/sync-check.ts';
+export { readSyncFile, type SyncFile, type SyncSettings } from './operations/sync-file.ts';
+export type { SyncSource, SyncTarget } from './operations/sync-plan.ts';
+export {
   checkTrust,
   type CheckedTrust,
   type CheckTrustRequest,

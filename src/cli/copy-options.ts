@@ -7,8 +7,9 @@ import type { ImageName } from '../base/image-name.ts';
 import { formatReference, parseReference, type Reference } from '../base/reference.ts';
 import type { Changes } from '../operations/copy-change.ts';
 import type { CopiedInstances } from '../operations/copy-selection.ts';
+import type { JudgedBy } from '../operations/judge.ts';
 import type { World } from '../operations/world.ts';
-import { collect, flagOption, type Parsed, textOption } from './options.ts';
+import { collect, flagOption, type Parsed, policyOption, textOption } from './options.ts';
 import type { Terminal } from './terminal.ts';
 import { openCommandWorld } from './world.ts';
 
@@ -85,6 +86,34 @@ export function withCopyOptions(command: Command): Command {
   return command;
 }
 
+/**
+ * What judges the source: the policy, or with --insecure-policy nobody.
+ * @throws BullaError `usage.invalid`
+ */
+export function judgedByPolicy(parsed: Parsed, terminal: Terminal): JudgedBy {
+  const file = policyOption(parsed);
+  const insecure = flagOption(parsed, 'insecurePolicy');
+  if (insecure && file !== undefined)
+    throw new BullaError('usage.invalid', '--policy and --insecure-policy exclude each other');
+  if (insecure) terminal.warn('--insecure-policy accepts anything');
+  return insecure
+    ? { kind: 'insecure-accept-anything' }
+    : { kind: 'policy', ...(file !== undefined && { file }) };
+}
+
+const signingFlags = ['signBy', 'signBySigstorePrivateKey', 'signBySigstore', 'key', 'keyless'];
+
+/** @throws BullaError `usage.invalid` for what says how to sign where nobody signs */
+export function isSigning(parsed: Parsed): boolean {
+  if (signingFlags.some((name) => parsed[name] !== undefined)) return true;
+  if (parsed['signIdentity'] !== undefined || parsed['signatureFormat'] !== undefined) {
+    throw new BullaError('usage.invalid', '--sign-identity and --signature-format go with a key', {
+      hint: 'name one by --sign-by, --sign-by-sigstore-private-key or --key',
+    });
+  }
+  return false;
+}
+
 /** @throws BullaError `usage.unsupported` */
 export function refuseUnsupported(parsed: Parsed): void {
   for (const [flags, option, why] of unsupported) {
@@ -97,14 +126,14 @@ export type CopyWorlds = AsyncDisposable & { readonly from: World; readonly to: 
 
 /**
  * Opens one world for both sides, or two where a twin tells them apart.
+ * @param images those that the command line names
  * @throws BullaError `usage.invalid`, `key.passphrase-missing`
  */
 export async function openCopyWorlds(
   parsed: Parsed,
   terminal: Terminal,
-  { source, destination }: { readonly source: ImageName; readonly destination: ImageName },
+  images: readonly ImageName[],
 ): Promise<CopyWorlds> {
-  const images = [source, destination];
   if (!sides.some(([side]) => isTwinned(parsed, side))) {
     const world = await openCommandWorld(parsed, terminal, images);
     return { from: world, to: world, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() };
@@ -123,7 +152,7 @@ function isTwinned(parsed: Parsed, side: Side): boolean {
 }
 
 /** The flags as they are for one side. */
-function parsedFor(parsed: Parsed, side: Side): Parsed {
+export function parsedFor(parsed: Parsed, side: Side): Parsed {
   const own = (name: string): unknown => parsed[`${side}${name}`];
   const creds = credsOf(parsed, side);
   // what one side says of credentials replaces all that both say

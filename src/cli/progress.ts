@@ -4,7 +4,7 @@ import type { Terminal } from './terminal.ts';
 export type Progress = {
   /** A finished item; on a terminal the bar speaks for it. */
   item(line: string): void;
-  /** How far it is, in bytes. */
+  /** How far it is, in bytes or images. */
   update(state: { readonly passed: number; readonly total: number }): void;
   /** Takes the bar away. */
   end(): void;
@@ -12,18 +12,27 @@ export type Progress = {
 
 const MiB = 1_048_576;
 
-export async function openProgress(terminal: Terminal): Promise<Progress> {
+/** What is counted: bytes, shown in MiB, or images. */
+const formats = {
+  bytes: '{bar} {percentage}% {value}/{total} MiB',
+  images: '{bar} {value}/{total} images',
+} as const;
+
+export async function openProgress(
+  terminal: Terminal,
+  counted: keyof typeof formats = 'bytes',
+): Promise<Progress> {
   if (!terminal.interactive || terminal.quiet) {
     return { item: (line) => terminal.note(line), update: () => undefined, end: () => undefined };
   }
   const { default: cliProgress } = await import('cli-progress');
   const bar = new cliProgress.SingleBar({
-    format: '{bar} {percentage}% {value}/{total} MiB',
+    format: formats[counted],
     stream: process.stderr,
     clearOnComplete: true,
     hideCursor: true,
     formatValue: (value, _options, type) =>
-      type === 'percentage' ? String(value) : (value / MiB).toFixed(1),
+      type === 'percentage' || counted === 'images' ? String(value) : (value / MiB).toFixed(1),
   });
   let started = false;
   return {

@@ -14,6 +14,12 @@ import type { Terminal } from './terminal.ts';
 
 export type Signers = AsyncDisposable & { readonly all: Promise<readonly SigningPlan[]> };
 
+/** For a command that may sign, and does not. */
+export const noSigners: Signers = {
+  all: Promise.resolve([]),
+  [Symbol.asyncDispose]: async () => undefined,
+};
+
 /**
  * Starts to open every key of the signing flags, GPG keys first; `all` rejects with `usage.invalid` where none
  * is named, or `key.*`, `oidc.token-*`, `signing-config.*`, `io.*`. podman's and skopeo's flags make what those make;

@@ -4,7 +4,6 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 
 import { utf8 } from '../../base/bytes.ts';
-import { BullaError } from '../../base/errors.ts';
 import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
 import { replaceFile } from '../../io/files.ts';
 import { type Copied, copy, type CopyRequest } from '../../operations/copy.ts';
@@ -14,6 +13,8 @@ import {
   additionalTags,
   copiedOption,
   identityOption,
+  isSigning,
+  judgedByPolicy,
   openCopyWorlds,
   refuseUnsupported,
   withCopyOptions,
@@ -24,7 +25,6 @@ import {
   flagOption,
   listOption,
   type Parsed,
-  policyOption,
   textOption,
   withPlatformOptions,
   withPolicyOptions,
@@ -33,7 +33,7 @@ import {
   withSigningOptions,
 } from '../options.ts';
 import { openProgress } from '../progress.ts';
-import { openSigners, type Signers } from '../signers.ts';
+import { noSigners, openSigners } from '../signers.ts';
 import { verdictJson, verdictLines } from '../verdict.ts';
 import { platformOption } from '../world.ts';
 
@@ -69,7 +69,7 @@ async function run(
 ): Promise<void> {
   const { terminal } = context;
   const request = requestOf(source, destination, parsed, context);
-  await using worlds = await openCopyWorlds(parsed, terminal, { source, destination });
+  await using worlds = await openCopyWorlds(parsed, terminal, [source, destination]);
   // keys open while the manifests are on their way
   await using signers = isSigning(parsed) ? openSigners(parsed, terminal) : noSigners;
   const progress = await openProgress(terminal);
@@ -104,20 +104,6 @@ async function run(
   else printReceipt(outcome, destination, context);
 }
 
-const noSigners: Signers = { all: Promise.resolve([]), [Symbol.asyncDispose]: async () => undefined };
-
-const signingFlags = ['signBy', 'signBySigstorePrivateKey', 'signBySigstore', 'key', 'keyless'];
-
-function isSigning(parsed: Parsed): boolean {
-  if (signingFlags.some((name) => parsed[name] !== undefined)) return true;
-  if (parsed['signIdentity'] !== undefined || parsed['signatureFormat'] !== undefined) {
-    throw new BullaError('usage.invalid', '--sign-identity and --signature-format go with a key', {
-      hint: 'name one by --sign-by, --sign-by-sigstore-private-key or --key',
-    });
-  }
-  return false;
-}
-
 function requestOf(
   source: ImageName,
   destination: ImageName,
@@ -125,20 +111,13 @@ function requestOf(
   { terminal }: CommandContext,
 ): CopyRequest {
   refuseUnsupported(parsed);
-  const file = policyOption(parsed);
-  const insecure = flagOption(parsed, 'insecurePolicy');
-  if (insecure && file !== undefined)
-    throw new BullaError('usage.invalid', '--policy and --insecure-policy exclude each other');
-  if (insecure) terminal.warn('--insecure-policy accepts anything');
   const platform = platformOption(parsed);
   const parallelBlobs = countOption(parsed, 'imageParallelCopies', '--image-parallel-copies', 1);
   return {
     source,
     destination,
     ...copiedOption(parsed),
-    by: insecure
-      ? { kind: 'insecure-accept-anything' }
-      : { kind: 'policy', ...(file !== undefined && { file }) },
+    by: judgedByPolicy(parsed, terminal),
     requireSigned: flagOption(parsed, 'requireSigned'),
     removeSignatures: flagOption(parsed, 'removeSignatures'),
     removeListSignatures: flagOption(parsed, 'removeListSignatures'),
