@@ -1,5 +1,6 @@
 /** Syncs between real registries and folders, beside skopeo's own: the same trees, tags and digests, signatures that both believe. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
@@ -668,5 +669,34 @@ test(
         'app:1.1': digests['ns/app:1.1'],
         'app:latest': digests['ns/app:latest'],
       });
+    }),
+);
+
+const mayMount = process.getuid?.() === 0;
+
+test(
+  'a full disk is said to be full; with room the next run completes what is there',
+  mayMount
+    ? needs('skopeo', 'docker-registry', 'gpg')
+    : { skip: 'only root can mount a file system for the test' },
+  () =>
+    onStage(async (stage) => {
+      const { bench, from } = stage;
+      const disk = bench.path('disk');
+      mkdirSync(disk);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24k', 'tmpfs', disk]);
+      try {
+        const args = ['--src', 'docker', '--dest', 'dir', `${from.host}/ns/app`, disk];
+        const full = await bulla(stage, '--keep-going', ...args);
+        assert.equal(full.exitCode, 3, full.stdout);
+        assert.match(full.stderr, /^bulla: docker:\/\/\S+: .*\[io\.no-space\]$/m);
+        const lacking = await bulla(stage, '--check', ...args);
+        assert.equal(lacking.exitCode, 1, lacking.stderr);
+        execFileSync('mount', ['-o', 'remount,size=4m', disk]);
+        await ok(stage, ...args);
+        assert.match(await ok(stage, '--check', ...args), /^3 images: 3 complete$/m);
+      } finally {
+        execFileSync('umount', [disk]);
+      }
     }),
 );
