@@ -91,9 +91,12 @@ function isDigest(name: string): boolean {
   return name.includes(':');
 }
 
+/** Tags that several programs add to: what they mean is asked for at the moment when it counts. */
+const sharedTag = /^sha(?:256|384|512)-[0-9a-f]{64}/;
+
 /** A repository without tags has no image that is whole; what else is by its digest is asked for. */
 function isKnownAbsent({ tags, manifests }: Repository, name: string): boolean {
-  if (tags === undefined) return false;
+  if (tags === undefined || sharedTag.test(name)) return false;
   return isDigest(name) ? tags.size === 0 && !manifests.has(name) : !tags.has(name);
 }
 

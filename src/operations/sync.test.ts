@@ -304,6 +304,24 @@ test('attachments in a list of tags are no images; what the list does not have i
   equal(counts(destination.lines, new RegExp(`^PUT .*/manifests/${tagged}.sbom$`)), 1);
 });
 
+test('what others attach at the destination while a sync is under way is not replaced', async () => {
+  const tag = `sha256-${digestOf(imageOf(shared, own[0] ?? shared)).slice(7)}.sbom`;
+  await using source = await serve({ ...four, [`ns/app:${tag}`]: [imageOf(), config] });
+  const theirs = imageOf(layerOf('theirs'));
+  let isAttached = false;
+  await using destination = await serve({}, ({ method, url }, response) => {
+    if (method === 'POST') isAttached = true;
+    if (!url.endsWith(tag) || !isAttached || method !== 'HEAD') return false;
+    response.writeHead(200, { 'docker-content-digest': digestOf(theirs) }).end();
+    return true;
+  });
+  deepEqual(statesOf(await run(requestOf(source, destination))), [
+    ...['1 copied', '2 copied', '3 copied', '4 copied'],
+  ]);
+  equal(counts(destination.lines, /^HEAD .*\.sbom$/), 1);
+  equal(counts(destination.lines, /^PUT .*\.sbom$/), 0);
+});
+
 test('credentials of a file go to its registry alone, and stand in no message', async () => {
   const basic = `Basic ${Buffer.from('john:hunter2').toString('base64')}`;
   const guarded: Fault = ({ headers }, response) => {

@@ -372,6 +372,70 @@ test(
     }),
 );
 
+test('.sig attachments go both ways, new ones too', needs('skopeo', 'docker-registry', 'gpg'), () =>
+  onStage(async (stage) => {
+    const { bench, from, to } = stage;
+    const lookaside = `lookaside: "file://${bench.path('sig')}"`;
+    writeFileSync(
+      join(bench.config, 'registries.d', 'default.yaml'),
+      `default-docker: { ${lookaside}, use-sigstore-attachments: true }\n`,
+    );
+    writeFileSync(bench.path('passphrase'), 'pass\n');
+    for (const name of ['dev', 'mirror']) {
+      const prefix = ['--output-prefix', bench.path(name)];
+      await bench.ok('skopeo', [
+        'generate-sigstore-key',
+        ...prefix,
+        '--passphrase-file',
+        bench.path('passphrase'),
+      ]);
+    }
+    const keyOf = (name: string): readonly string[] => [
+      ...['--sign-by-sigstore-private-key', bench.path(`${name}.private`)],
+      ...['--sign-passphrase-file', bench.path('passphrase')],
+    ];
+    const image = `${from.host}/ns/app:1.0`;
+    await bench.ok('skopeo', [
+      'copy',
+      '--quiet',
+      ...plain,
+      ...keyOf('dev'),
+      `docker://${image}`,
+      `docker://${image}`,
+    ]);
+    const policyOf = (name: string, signedIdentity: object): string =>
+      writePolicy(bench, name, [
+        { type: 'sigstoreSigned', keyPath: bench.path(`${name}.pub`), signedIdentity },
+      ]);
+    const atSource = policyOf('dev', { type: 'exactReference', dockerReference: image });
+    const source = ['--src', 'docker', '--dest', 'docker', image];
+    const conf = ['--registries-conf', bench.path('registries.conf'), '--policy', atSource];
+    await bench.ok('skopeo', [...conf, 'sync', ...plain, ...source, `${to.host}/skopeo`]);
+    await ok(stage, '--policy', atSource, ...keyOf('mirror'), ...source, `${to.host}/bulla`);
+    for (const [who, policy] of [
+      ['skopeo', atSource],
+      ['bulla', atSource],
+      ['bulla', policyOf('mirror', { type: 'matchRepoDigestOrExact' })],
+    ] as const) {
+      const mirrored = `docker://${to.host}/${who}/app:1.0`;
+      const verified = await bench.bulla(['verify', '--policy', policy, '--tls-verify=false', mirrored]);
+      assert.equal(verified.exitCode, 0, verified.stdout + verified.stderr);
+      const folder = bench.path(`${who}-${policy.split('/').at(-1)}`);
+      await bench.ok('skopeo', [
+        '--policy',
+        policy,
+        'copy',
+        '--quiet',
+        '--src-tls-verify=false',
+        mirrored,
+        `dir:${folder}`,
+      ]);
+    }
+    // a second run adds nothing to what is signed already
+    assert.match(await ok(stage, '--policy', atSource, ...source, `${to.host}/bulla`), /^1 image: 1 there$/m);
+  }),
+);
+
 test(
   'signed for the names of the primary: one place stands in for the destination',
   needs('skopeo', 'docker-registry', 'gpg'),
