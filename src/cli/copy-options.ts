@@ -148,6 +148,7 @@ export async function openCopyWorlds(
 const twins = ['Authfile', 'Creds', 'Username', 'Password', 'RegistryToken', 'CertDir', 'TlsVerify'] as const;
 
 function isTwinned(parsed: Parsed, side: Side): boolean {
+  if (parsed[`${side}NoCreds`] === true) return true;
   return twins.some((name) => parsed[`${side}${name}`] !== undefined && parsed[`${side}${name}`] !== true);
 }
 
@@ -170,11 +171,16 @@ export function parsedFor(parsed: Parsed, side: Side): Parsed {
   };
 }
 
-/** One of creds, username with password, and no-creds. */
+/** One of creds, username with password, and no-creds, which is false as with --no-creds. */
 function credsOf(parsed: Parsed, side: Side): unknown {
   const user = textOption(parsed, `${side}Username`);
   const password = textOption(parsed, `${side}Password`);
   const creds = parsed[`${side}Creds`];
+  if (parsed[`${side}NoCreds`] === true) {
+    const others = [user, password, creds, parsed[`${side}RegistryToken`]];
+    if (others.every((each) => each === undefined)) return false;
+    throw new BullaError('usage.invalid', `--${side}-no-creds goes with no credentials`);
+  }
   if ((user === undefined) !== (password === undefined)) {
     throw new BullaError('usage.invalid', `--${side}-username and --${side}-password go together`);
   }
