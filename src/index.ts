@@ -92,6 +92,16 @@ export {
 export { showTransfer, type ShowTransferRequest, type TransferShown } from './operations/transfer-show.ts';
 export { verifyTransfer, type VerifyTransferRequest } from './operations/transfer-verify.ts';
 export {
+  type SyncedImage,
+  sync,
+  type SyncReceipt,
+  type SyncRequest,
+  type SyncWorlds,
+} from './operations/sync.ts';
+export { type CheckedImage, checkSync, type CheckRequest, type SyncCheck } from './operations/sync-check.ts';
+export { readSyncFile, type SyncFile, type SyncSettings } from './operations/sync-file.ts';
+export type { SyncSource, SyncTarget } from './operations/sync-plan.ts';
+export {
   checkTrust,
   type CheckedTrust,
   type CheckTrustRequest,

@@ -206,6 +206,18 @@ test('a rotation and what hangs on a key: the registry alone is connected to', a
   }
 });
 
+test('a sync: the registries named are connected to, and a lookaside elsewhere is not', async () => {
+  const sync = ['sync', '--tls-verify=false', '--offline', '--src', 'docker', '--dest', 'docker'];
+  const places = [`${host}/ns/app`, `${host}/mirror`];
+  const done = await guarded([...sync, '--insecure-policy', ...places]);
+  assert.equal(done.result.exitCode, 0, done.result.stdout + done.result.stderr);
+  assert.deepEqual(done.strayed, []);
+  const refused = await guarded([...sync, ...far, ...places]);
+  assert.equal(refused.result.exitCode, 3, refused.result.stdout + refused.result.stderr);
+  assert.match(refused.result.stderr, /io\.offline/);
+  assert.deepEqual(refused.strayed, []);
+});
+
 test('a file: nobody is connected to', async () => {
   const flags = ['verify-blob', '--bundle', 'blob.json', ...byAlice];
   for (const [more, exitCode] of [

@@ -161,6 +161,10 @@ const exitCodes = {
   'transfer.contradictory': 1,
   'transfer.untrusted': 2,
   'transfer.name-clash': 2,
+  // syncing: what is asked for cannot be, or is not there
+  'sync-file.malformed': 2,
+  'sync.same-destination': 2,
+  'sync.nothing': 3,
   // stores
   'store.unreadable': 3,
   'store.too-many-signatures': 3,

@@ -65,6 +65,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/promote.ts'),
   },
   {
+    name: 'sync',
+    summary: 'copy all images of a repository, folder or list that are not there yet',
+    load: () => import('./commands/sync.ts'),
+  },
+  {
     name: 'push',
     summary: 'send an image from a folder, archive or engine to a registry',
     load: () => import('./commands/push.ts'),

@@ -100,3 +100,23 @@ test('each side gets its own credentials, and the other does not see them', () =
       for (const each of sites) await each[Symbol.asyncDispose]();
     }
   }));
+
+test('a side without credentials shows none, whatever both sides have', () =>
+  inFolder(async (folder) => {
+    await using source = await serveAnswers((_request, response) => {
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="test"' }).end();
+    });
+    const auth = Buffer.from('reader:one').toString('base64');
+    await writeFile(join(folder, 'auth.json'), JSON.stringify({ auths: { [source.host]: { auth } } }));
+    const copying = [...anything, '--tls-verify=false', '--authfile', join(folder, 'auth.json')];
+    const images = [`docker://${source.host}/app:1`, `dir:${join(folder, 'out')}`];
+    const shown = (): number =>
+      source.requests.filter(({ headers }) => headers.authorization !== undefined).length;
+    equal((await runBulla(folder, [...copying, ...images])).exit, 3);
+    equal(shown() > 0, true);
+    const before = shown();
+    equal((await runBulla(folder, [...copying, '--src-no-creds', ...images])).exit, 3);
+    equal(shown(), before);
+    const both = await runBulla(folder, [...copying, '--src-no-creds', '--src-creds', 'a:b', ...images]);
+    equal(both.exit, 2, both.err);
+  }));

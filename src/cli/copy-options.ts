@@ -8,8 +8,9 @@ import { formatReference, parseReference, type Reference } from '../base/referen
 import type { CopiedItem } from '../operations/copy-blobs.ts';
 import type { Changes } from '../operations/copy-change.ts';
 import type { CopiedInstances } from '../operations/copy-selection.ts';
+import type { JudgedBy } from '../operations/judge.ts';
 import type { World } from '../operations/world.ts';
-import { collect, flagOption, type Parsed, textOption } from './options.ts';
+import { collect, flagOption, type Parsed, policyOption, textOption } from './options.ts';
 import type { Terminal } from './terminal.ts';
 import { openCommandWorld } from './world.ts';
 
@@ -86,6 +87,21 @@ export function withCopyOptions(command: Command): Command {
   return command;
 }
 
+/**
+ * What judges the source: the policy, or with --insecure-policy nobody.
+ * @throws BullaError `usage.invalid`
+ */
+export function judgedByPolicy(parsed: Parsed, terminal: Terminal): JudgedBy {
+  const file = policyOption(parsed);
+  const insecure = flagOption(parsed, 'insecurePolicy');
+  if (insecure && file !== undefined)
+    throw new BullaError('usage.invalid', '--policy and --insecure-policy exclude each other');
+  if (insecure) terminal.warn('--insecure-policy accepts anything');
+  return insecure
+    ? { kind: 'insecure-accept-anything' }
+    : { kind: 'policy', ...(file !== undefined && { file }) };
+}
+
 /** @throws BullaError `usage.unsupported` */
 export function refuseUnsupported(parsed: Parsed): void {
   for (const [flags, option, why] of unsupported) {
@@ -98,14 +114,14 @@ export type CopyWorlds = AsyncDisposable & { readonly from: World; readonly to: 
 
 /**
  * Opens one world for both sides, or two where a twin tells them apart.
+ * @param images those that the command line names
  * @throws BullaError `usage.invalid`, `key.passphrase-missing`
  */
 export async function openCopyWorlds(
   parsed: Parsed,
   terminal: Terminal,
-  { source, destination }: { readonly source: ImageName; readonly destination: ImageName },
+  images: readonly ImageName[],
 ): Promise<CopyWorlds> {
-  const images = [source, destination];
   if (!sides.some(([side]) => isTwinned(parsed, side))) {
     const world = await openCommandWorld(parsed, terminal, images);
     return { from: world, to: world, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() };
@@ -120,11 +136,12 @@ export async function openCopyWorlds(
 const twins = ['Authfile', 'Creds', 'Username', 'Password', 'RegistryToken', 'CertDir', 'TlsVerify'] as const;
 
 function isTwinned(parsed: Parsed, side: Side): boolean {
+  if (parsed[`${side}NoCreds`] === true) return true;
   return twins.some((name) => parsed[`${side}${name}`] !== undefined && parsed[`${side}${name}`] !== true);
 }
 
 /** The flags as they are for one side. */
-function parsedFor(parsed: Parsed, side: Side): Parsed {
+export function parsedFor(parsed: Parsed, side: Side): Parsed {
   const own = (name: string): unknown => parsed[`${side}${name}`];
   const creds = credsOf(parsed, side);
   // what one side says of credentials replaces all that both say
@@ -142,11 +159,16 @@ function parsedFor(parsed: Parsed, side: Side): Parsed {
   };
 }
 
-/** One of creds, username with password, and no-creds. */
+/** One of creds, username with password, and no-creds, which is false as with --no-creds. */
 function credsOf(parsed: Parsed, side: Side): unknown {
   const user = textOption(parsed, `${side}Username`);
   const password = textOption(parsed, `${side}Password`);
   const creds = parsed[`${side}Creds`];
+  if (parsed[`${side}NoCreds`] === true) {
+    const others = [user, password, creds, parsed[`${side}RegistryToken`]];
+    if (others.every((each) => each === undefined)) return false;
+    throw new BullaError('usage.invalid', `--${side}-no-creds goes with no credentials`);
+  }
   if ((user === undefined) !== (password === undefined)) {
     throw new BullaError('usage.invalid', `--${side}-username and --${side}-password go together`);
   }

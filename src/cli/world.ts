@@ -22,15 +22,17 @@ const aBatch = 50;
 
 /**
  * @param images those named on the command line: under --offline their registries alone are reached
+ * @param more stands in place of what the flags say
  * @throws BullaError `usage.invalid`, `key.passphrase-missing` (a password nobody can be asked for)
  */
 export async function openCommandWorld(
   parsed: Parsed,
   terminal: Terminal,
   images: readonly ImageName[] = [],
+  more: Pick<WorldOptions, 'credentials' | 'tlsVerify' | 'certDir'> = {},
 ): Promise<World> {
   if (images.length >= aBatch) keepHeapSmall();
-  return openWorld(await worldOptions(parsed, terminal, images));
+  return openWorld({ ...(await worldOptions(parsed, terminal, images)), ...more });
 }
 
 async function worldOptions(

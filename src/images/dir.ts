@@ -5,14 +5,14 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { printable, textOf, utf8 } from '../base/bytes.ts';
+import { bytesEqual, printable, textOf, utf8 } from '../base/bytes.ts';
 import { algorithmOf, type Digest, hexOf } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Manifest, takeManifest } from '../base/manifest.ts';
 import { fileError, makeFolder, readBoundedFile, readFileIfThere, replaceFile } from '../io/files.ts';
 import { isBlobFile, readBlobFile, writeBlobFile } from './blob-file.ts';
-import type { Image, ImageSink } from './image.ts';
+import type { Image, ImageSink, PutOptions } from './image.ts';
 
 const versionText = 'Directory Transport Version: 1.1\n';
 
@@ -99,15 +99,25 @@ export async function openDirSink(path: string): Promise<ImageSink> {
     },
     putBlob: async (descriptor, content) =>
       writeBlobFile(await fileFor(dirFileName(descriptor.digest)), descriptor, content),
+    hasManifest: async (manifest, options) => {
+      const name = manifestName(manifest, options);
+      const there = await readFileIfThere(join(path, name), limits.manifestBytes).catch(() => undefined);
+      const isSame = there !== undefined && bytesEqual(there, manifest.bytes);
+      if (isSame) kept.add(name);
+      return isSame;
+    },
     putManifest: async (manifest, options) => {
-      if (options?.instance === true) {
-        return replaceFile(await fileFor(`${dirFileName(manifest.digest)}.manifest.json`), manifest.bytes);
-      }
+      if (options?.instance === true)
+        return replaceFile(await fileFor(manifestName(manifest, options)), manifest.bytes);
       await dropStale(path, manifest.digest, kept);
       return replaceFile(await fileFor('manifest.json'), manifest.bytes);
     },
     [Symbol.asyncDispose]: async () => undefined,
   };
+}
+
+function manifestName({ digest }: Manifest, options: PutOptions | undefined): string {
+  return options?.instance === true ? `${dirFileName(digest)}.manifest.json` : 'manifest.json';
 }
 
 async function checkFolder(path: string): Promise<void> {

@@ -35,6 +35,8 @@ export interface ImageSink extends AsyncDisposable {
   hasBlob(descriptor: Descriptor): Promise<boolean>;
   /** Stores a blob; it is there afterwards only if size and digest held. */
   putBlob(descriptor: Descriptor, content: ReadableStream<Uint8Array>): Promise<void>;
+  /** True where these very bytes are what such a `putManifest` would leave there. Undefined: it cannot be told cheaply. */
+  hasManifest?(manifest: Manifest, options?: PutOptions): Promise<boolean>;
   /** Stores a manifest under its digest and, without `instance`, under the sink's name (last of all). */
   putManifest(manifest: Manifest, options?: PutOptions): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { type Digest } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { formatImageName } from '../base/image-name.ts';
 import type { Manifest } from '../base/manifest.ts';
+import type { Signature } from '../formats/signature.ts';
 import type { Image } from '../images/image.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { LocatedStores } from '../stores/locate.ts';
@@ -55,23 +56,31 @@ export async function checkWritable(destination: Destination, registry: Registry
   );
 }
 
+export type Attached = {
+  readonly signatures: number;
+  readonly attachments: number;
+  /** False: all of them were there before. What is sent as blobs and manifests is reported by itself. */
+  readonly isNew: boolean;
+};
+
 /** @returns how many there are at the destination now */
 export async function attachAll(
   carried: Carried,
   places: { readonly source: Image; readonly destination: Destination; readonly mover: BlobMover },
   worlds: { readonly from: World; readonly to: World },
-): Promise<{ readonly signatures: number; readonly attachments: number }> {
+): Promise<Attached> {
   const { source, destination, mover } = places;
   const stores = await destination.stores();
   const signatures = hasPlaceForAttestations(destination)
     ? carried.signatures
     : carried.signatures.filter(isNoAttestation);
+  let isNew = false;
   for (const { of, signature } of signatures) {
-    const store =
-      signature.format === 'cosign'
-        ? (stores.attachments ?? stores.writerFor('cosign'))
-        : stores.writerFor(signature.format);
-    await store.add(worlds.to.imageId(destination.image, of), signature);
+    const { added } = await storeFor(signature, stores).add(
+      worlds.to.imageId(destination.image, of),
+      signature,
+    );
+    isNew ||= added;
   }
   const { satellites } = carried;
   if (destination.registry === undefined) {
@@ -79,30 +88,34 @@ export async function attachAll(
     const unkept = carried.signatures.length - signatures.length;
     const kept = await keepInFolder({ satellites, unkept }, source, destination, stores, worlds);
     const attachments = isInLayout(destination) ? satellites.filter(isReferrer).length : 0;
-    return { signatures: signatures.length + kept, attachments };
+    return { signatures: signatures.length + kept.count, attachments, isNew: isNew || kept.isNew };
   }
   const { registry } = destination;
   for (const each of satellites) {
-    await moveParts(mover, destination.sink, each.parts);
     if (each.suffix === undefined) await putReferrer(registry, destination, each, mover);
-    else await putTagged(registry, places, each, { stores, worlds });
+    else if (await putTagged(registry, places, each, { stores, worlds })) isNew = true;
   }
-  return { signatures: signatures.length, attachments: satellites.length };
+  return { signatures: signatures.length, attachments: satellites.length, isNew };
+}
+
+/** Where a carried signature goes: a `.sig` stays one, whatever registries.d says of new ones. */
+export function storeFor({ format }: Signature, stores: LocatedStores): SignatureStore {
+  return format === 'cosign' ? (stores.attachments ?? stores.writerFor('cosign')) : stores.writerFor(format);
 }
 
 async function putReferrer(
   registry: Registry,
-  { sink, image }: Destination,
-  { of, manifest }: Satellite,
+  { sink, image: { physical } }: Destination,
+  { of, manifest, parts }: Satellite,
   mover: BlobMover,
 ): Promise<void> {
-  const { physical } = image;
   if (physical === undefined) return;
   const { digest, bytes } = manifest;
-  // a second copy of the same writes nothing
-  if ((await registry.headManifest(physical.path, digest)) === undefined)
+  // a registry takes a manifest only with all that it names; a second copy of the same writes nothing
+  if ((await registry.headManifest(physical.path, digest)) === undefined) {
+    await moveParts(mover, sink, parts);
     await putManifest(mover, sink, manifest, true);
-  else mover.report({ kind: 'manifest', digest, size: bytes.length, sent: false });
+  } else mover.report({ kind: 'manifest', digest, size: bytes.length, sent: false });
   await listReferrer(registry, { reference: physical, digest: of }, referrerEntry(manifest));
 }
 
@@ -111,7 +124,10 @@ type Stored = {
   readonly worlds: { readonly from: World; readonly to: World };
 };
 
-/** The very manifest where there is none yet; else what it holds is added to what is there. */
+/**
+ * The very manifest where there is none yet; else what it holds is added to what is there.
+ * @returns whether anything was added to what was there
+ */
 async function putTagged(
   registry: Registry,
   {
@@ -121,22 +137,21 @@ async function putTagged(
   }: { readonly source: Image; readonly destination: Destination; readonly mover: BlobMover },
   each: Satellite,
   { stores, worlds }: Stored,
-): Promise<void> {
+): Promise<boolean> {
   const path = destination.image.physical?.path ?? '';
   const tag = satelliteTag(each);
-  const there = await manifestAt(registry, path, tag);
-  if (there?.digest === each.manifest.digest) return;
-  if (there === undefined) {
-    await registry.putManifest(path, tag, each.manifest);
-    mover.report({
-      kind: 'manifest',
-      digest: each.manifest.digest,
-      size: each.manifest.bytes.length,
-      sent: true,
-    });
-    return;
-  }
-  await addWhatIsNew(each, { source, destination }, { stores, worlds });
+  const there = await digestAt(registry, path, tag);
+  if (there === each.manifest.digest) return false;
+  if (there !== undefined) return addWhatIsNew(each, { source, destination }, { stores, worlds });
+  await moveParts(mover, destination.sink, each.parts);
+  await registry.putManifest(path, tag, each.manifest);
+  mover.report({
+    kind: 'manifest',
+    digest: each.manifest.digest,
+    size: each.manifest.bytes.length,
+    sent: true,
+  });
+  return false;
 }
 
 /** Signatures and attestations are added behind those that are there. */
@@ -144,23 +159,38 @@ async function addWhatIsNew(
   each: Satellite,
   { source, destination }: { readonly source: Image; readonly destination: Destination },
   { stores, worlds }: Stored,
-): Promise<void> {
+): Promise<boolean> {
   const located = await worlds.from.stores(source);
-  const [read, write] =
-    each.suffix === '.sig'
-      ? [located.attachments, stores.attachments]
-      : each.suffix === '.att'
-        ? [located.oldAttestations, stores.oldAttestations]
-        : [];
+  const [read, write] = storesOfTag(each, located, stores);
   if (read === undefined || write === undefined) {
     worlds.to.warn(`${satelliteTag(each)} is another one at the destination already; that one stays`);
-    return;
+    return false;
   }
+  let isNew = false;
   for await (const { signature, location } of read.list(worlds.from.imageId(source, each.of))) {
     if (signature.format === 'unreadable')
       throw new BullaError(signature.code, `${location}: ${signature.message}`);
-    await write.add(worlds.to.imageId(destination.image, each.of), signature);
+    const { added } = await write.add(worlds.to.imageId(destination.image, each.of), signature);
+    isNew ||= added;
   }
+  return isNew;
+}
+
+/** What reads a tag's signatures at the source, and what takes them at the destination; of an SBOM there is none. */
+export function storesOfTag(
+  { suffix }: Satellite,
+  from: LocatedStores,
+  to: LocatedStores,
+): readonly [SignatureStore | undefined, SignatureStore | undefined] {
+  if (suffix === '.sig') return [from.attachments, to.attachments];
+  return suffix === '.att' ? [from.oldAttestations, to.oldAttestations] : [undefined, undefined];
+}
+
+/** What a tag means there, by the registry's word or by the manifest. */
+export async function digestAt(registry: Registry, path: string, tag: string): Promise<Digest | undefined> {
+  const there = await registry.headManifest(path, tag);
+  if (there === undefined || there.digest !== undefined) return there?.digest;
+  return (await manifestAt(registry, path, tag))?.digest;
 }
 
 async function manifestAt(registry: Registry, path: string, tag: string): Promise<Manifest | undefined> {
@@ -183,7 +213,7 @@ async function keepInFolder(
   destination: Destination,
   { readers: [folder] }: LocatedStores,
   { from, to }: { readonly from: World; readonly to: World },
-): Promise<number> {
+): Promise<{ readonly count: number; readonly isNew: boolean }> {
   const { attachments, oldAttestations } = await from.stores(source);
   const isLayout = isInLayout(destination);
   // what a tag names has no subject: its signatures are kept, and the manifest is not
@@ -193,6 +223,7 @@ async function keepInFolder(
     return suffix === '.sig' ? attachments : suffix === '.att' && isLayout ? oldAttestations : undefined;
   };
   let kept = 0;
+  let isNew = false;
   let left = unkept;
   for (const each of satellites) {
     const reader = readerOf(each);
@@ -203,13 +234,14 @@ async function keepInFolder(
     for await (const { signature, location } of reader.list(from.imageId(source, each.of))) {
       if (signature.format === 'unreadable')
         throw new BullaError(signature.code, `${location}: ${signature.message}`);
-      await folder.add(to.imageId(destination.image, each.of), signature);
+      const { added } = await folder.add(to.imageId(destination.image, each.of), signature);
+      isNew ||= added;
       kept += 1;
     }
   }
   const name = formatImageName(destination.name);
   if (left > 0) to.warn(`${left} attachments stay behind: ${name} has no place for them`);
-  return kept;
+  return { count: kept, isNew };
 }
 
 function digestOfSatellite({ manifest }: Satellite): Digest {

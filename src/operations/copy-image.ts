@@ -195,6 +195,7 @@ export async function putManifest(
   manifest: Manifest,
   instance: boolean,
 ): Promise<void> {
-  await sink.putManifest(manifest, { instance });
-  report({ kind: 'manifest', digest: manifest.digest, size: manifest.bytes.length, sent: true });
+  const isThere = (await sink.hasManifest?.(manifest, { instance })) === true;
+  if (!isThere) await sink.putManifest(manifest, { instance });
+  report({ kind: 'manifest', digest: manifest.digest, size: manifest.bytes.length, sent: !isThere });
 }

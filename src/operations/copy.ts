@@ -7,13 +7,14 @@ import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import type { Signer } from '../keys/signer.ts';
 import { attachAll, checkPlaces, checkWritable, digestsOf } from './copy-attach.ts';
-import type { BlobMover, BlobTold } from './copy-blobs.ts';
+import type { BlobMover, BlobTold, CopiedItem } from './copy-blobs.ts';
 import { type Carried, findCarried } from './copy-carried.ts';
 import { deliver, type Destination, nameCopy, openDestination } from './copy-destination.ts';
 import { checkDestination } from './copy-image.ts';
+import { isReferrer } from './copy-referrers.ts';
 import { type Changed, type Changes, changeManifests } from './copy-change.ts';
 import { type Chosen, chooseParts, type CopiedInstances, held } from './copy-selection.ts';
-import type { JudgedBy } from './judge.ts';
+import type { Judge, JudgedBy } from './judge.ts';
 import { judgeInstances } from './judge-instances.ts';
 import { type MadeSignature, type SigningChoices, signTargets } from './sign.ts';
 import { planOf } from './sign-formats.ts';
@@ -28,6 +29,8 @@ export type CopyRequest = BlobTold & {
   readonly destination: ImageName;
   /** What judges the source. Default: the policy that containers/image's search path finds. */
   readonly by?: JudgedBy;
+  /** In place of `by` and `requireSigned`: a judge that several copies share. */
+  readonly judge?: Judge;
   /** Refuses an image whose policy demands no signature. */
   readonly requireSigned?: boolean;
   /** Of a list. Default: this machine's instance, or `platform`'s. */
@@ -51,14 +54,20 @@ export type CopyRequest = BlobTold & {
   readonly steps?: CopySteps;
 };
 
-/** All that is known of a copy before anything is written. */
-export type CopyPlan = Changed & {
+/** What is about to be written: accepted, found, and with a place for all of it. */
+export type PreparedCopy = Changed & {
   readonly isList: boolean;
   /** The images of the copy, as a judge is asked about them at the destination. */
   readonly judged: Chosen['judged'];
+  /** Of the list or image that was chosen, as the source has it. */
+  readonly sourceDigest: Digest;
   /** The policy's, on the source. */
   readonly verdict: ImageVerdict;
   readonly destination: Destination;
+};
+
+/** All that is known of a copy before anything is written. */
+export type CopyPlan = PreparedCopy & {
   readonly signing: { readonly places: readonly Place[]; readonly identities: readonly Reference[] };
 };
 
@@ -87,6 +96,8 @@ export type Copied = {
   readonly carried: { readonly signatures: number; readonly attachments: number };
   /** New ones. */
   readonly signatures: readonly MadeSignature[];
+  /** False: all of it was there already. */
+  readonly written: boolean;
 };
 
 /** The policy refuses; nothing was written, unless it was a step that refused, and then not the name. */
@@ -98,74 +109,111 @@ export type NotCopied = { readonly copied: false; readonly verdict: ImageVerdict
  * @param worlds how the source and the destination are reached
  * @throws BullaError `copy.*`, `image.*`, `manifest.*`, `blob.*`, `registry.*`, `http.*`, `io.*`, `policy.*`, `store.*`, `signature.*`, `key.*`
  */
-export async function copy(
+export async function copy(request: CopyRequest, worlds: Worlds): Promise<Copied | NotCopied> {
+  await using opened = new AsyncDisposableStack();
+  const prepared = await prepareCopy(request, worlds, opened);
+  if ('copied' in prepared) return prepared;
+  const { verdict, destination, top, sourceDigest } = prepared;
+  const plan = { ...prepared, signing: await planSigning(request, destination, worlds.to) };
+  const { steps = {} } = request;
+  if ((await steps.planned?.(plan)) === false) return { copied: false, verdict };
+  const { mover, hasSent, ...done } = await bring(plan, request, worlds);
+  const refusal = await steps.arrived?.(done);
+  if (refusal !== undefined) return { copied: false, verdict: refusal };
+  await nameCopy(top, destination, { mover, tags: request.additionalTags ?? [] });
+  return {
+    copied: true,
+    digest: top.digest,
+    mediaType: top.mediaType,
+    size: top.bytes.length,
+    ...(await servedAs(request.destination, worlds.to)),
+    sourceDigest,
+    ...done,
+    written: hasSent(),
+  };
+}
+
+export type Worlds = { readonly from: World; readonly to: World };
+
+/**
+ * All that comes before anything is written, but the keys.
+ * @param opened is given what is to be closed
+ * @throws BullaError as `copy`
+ */
+export async function prepareCopy(
   request: CopyRequest,
-  worlds: { readonly from: World; readonly to: World },
-): Promise<Copied | NotCopied> {
-  const { from, to } = worlds;
-  await using source = held(await openImage(request.source, from, { stores: true }));
+  { from, to }: Worlds,
+  opened: AsyncDisposableStack,
+): Promise<PreparedCopy | NotCopied> {
+  const source = held(opened.use(await openImage(request.source, from, { stores: true })));
   // read while the judge reads; what comes of it counts once the source is accepted
-  const [chosen, opened] = await Promise.all([
+  const [chosen, destination] = await Promise.all([
     chooseParts(source, request),
     openDestination(request.destination, to),
   ]);
-  await using destination = opened;
+  opened.use(destination);
   const finding = findCarried(source, digestsOf(chosen.top, chosen.parts), carryOptions(request), from);
   finding.catch(() => undefined);
   const verdict = await judgeChosen(source, chosen, request, from);
   if (!verdict.accepted) return { copied: false, verdict };
 
-  const plan = await planCopy({ source, chosen, found: await finding, verdict, destination }, request, to);
-  const { steps = {} } = request;
-  if ((await steps.planned?.(plan)) === false) return { copied: false, verdict };
-  const { mover, ...done } = await bring(plan, request, worlds);
-  const refusal = await steps.arrived?.(done);
-  if (refusal !== undefined) return { copied: false, verdict: refusal };
-  await nameCopy(plan.top, destination, { mover, tags: request.additionalTags ?? [] });
-  const { digest, mediaType, bytes } = plan.top;
-  return {
-    copied: true,
-    digest,
-    mediaType,
-    size: bytes.length,
-    ...(await servedAs(request.destination, to)),
-    sourceDigest: chosen.top.digest,
-    ...done,
-  };
-}
-
-type Accepted = Pick<CopyPlan, 'source' | 'verdict' | 'destination'> & {
-  readonly chosen: Chosen;
-  readonly found: Carried;
-};
-
-/** What is written, and that all of it has its place. */
-async function planCopy(
-  { source, chosen, found, verdict, destination }: Accepted,
-  request: CopyRequest,
-  to: World,
-): Promise<CopyPlan> {
+  const found = await finding;
   const carried = request.removeListSignatures === true ? withoutThoseOf(chosen.top.digest, found) : found;
   const changed = await changeManifests({ source, chosen, carried, request });
   checkDestination(changed.top, request.destination);
   await checkPlaces(changed.carried, destination);
-  const signing = await planSigning(request, destination, to);
+  const { isList, top } = chosen;
   const judged = judgedAfter(changed, chosen);
-  return { ...changed, isList: chosen.isList, judged, verdict, destination, signing };
+  return { ...changed, isList, judged, sourceDigest: top.digest, verdict, destination };
 }
 
 /** Everything but the name. */
 async function bring(
   plan: CopyPlan,
   request: CopyRequest,
-  worlds: { readonly from: World; readonly to: World },
-): Promise<Pick<Copied, 'carried' | 'signatures'> & { readonly mover: BlobMover }> {
+  worlds: Worlds,
+): Promise<
+  Pick<Copied, 'carried' | 'signatures'> & { readonly mover: BlobMover; readonly hasSent: () => boolean }
+> {
   const { source, destination, carried, signing } = plan;
-  const hangs = signing.places.length + carried.signatures.length + carried.satellites.length > 0;
-  const byDigest = hangs || request.steps?.arrived !== undefined;
-  const mover = await deliver(plan, destination, { ...request, byDigest });
-  const carriedAlong = await attachAll(carried, { source, destination, mover }, worlds);
-  return { mover, carried: carriedAlong, signatures: await signCopy(plan, request, worlds.to) };
+  // who looks at it before it is named looks by its digest
+  const byDigest =
+    request.steps?.arrived !== undefined || (await hangsOnManifest(carried, signing.places, destination));
+  const sent = noted(request.onItem);
+  const mover = await deliver(plan, destination, { ...request, onItem: sent.onItem, byDigest });
+  const { isNew, ...along } = await attachAll(carried, { source, destination, mover }, worlds);
+  const signatures = await signCopy(plan, request, worlds.to);
+  const hasSent = (): boolean => isNew || sent.any || signatures.some(({ added }) => added);
+  return { mover, hasSent, carried: along, signatures };
+}
+
+/** Whether the registry is to get something that names the manifest, which then has to be there first. */
+async function hangsOnManifest(
+  { signatures, satellites }: Carried,
+  places: readonly Place[],
+  { registry }: Destination,
+): Promise<boolean> {
+  if (satellites.some(isReferrer) || places.some(({ format }) => format !== 'simple')) return true;
+  const isSimple = places.length > 0 || signatures.some(({ signature }) => signature.format === 'simple');
+  const others = signatures.some(({ signature }) => signature.format !== 'simple');
+  return others || (isSimple && registry !== undefined && (await registry.ping()).supportsSignatures);
+}
+
+/** Notes whether anything was sent. */
+function noted(tell: CopyRequest['onItem']): {
+  readonly onItem: (item: CopiedItem) => void;
+  readonly any: boolean;
+} {
+  let any = false;
+  return {
+    get any() {
+      return any;
+    },
+    onItem: (item) => {
+      any ||= item.sent || item.mounted === true;
+      tell?.(item);
+    },
+  };
 }
 
 /** A docker-archive's manifest is made of what is in it, by each reader anew; Docker keeps none. */
@@ -179,11 +227,11 @@ async function servedAs(name: ImageName, world: World): Promise<Pick<Copied, 'se
 async function judgeChosen(
   image: Image,
   { top, isList, judged }: Chosen,
-  { by = { kind: 'policy' }, requireSigned = false }: CopyRequest,
+  { by = { kind: 'policy' }, requireSigned = false, judge }: CopyRequest,
   world: World,
 ): Promise<ImageVerdict> {
   const instances = { image, judged, ...(isList && { list: top.digest }) };
-  return judgeInstances(instances, { by, requireSigned }, world);
+  return judgeInstances(instances, { by, requireSigned, ...(judge !== undefined && { judge }) }, world);
 }
 
 function carryOptions({

@@ -5,7 +5,7 @@ import { BullaError } from '../base/errors.ts';
 import { formatImageName } from '../base/image-name.ts';
 import type { Image } from '../images/image.ts';
 import { inParallel } from './in-parallel.ts';
-import { type JudgedBy, openJudge } from './judge.ts';
+import { type Judge, type JudgedBy, openJudge } from './judge.ts';
 import { subjectOf } from './subject.ts';
 import type { ImageVerdict, InstanceVerdict } from './verify.ts';
 import type { World } from './world.ts';
@@ -27,11 +27,15 @@ const atOnce = 16;
  */
 export async function judgeInstances(
   { image, judged, list }: JudgedInstances,
-  { by, requireSigned }: { readonly by: JudgedBy; readonly requireSigned: boolean },
+  {
+    by,
+    requireSigned,
+    judge: opened,
+  }: { readonly by: JudgedBy; readonly requireSigned: boolean; readonly judge?: Judge },
   world: World,
 ): Promise<ImageVerdict> {
   if (judged.length === 0) throw new BullaError('image.no-such-platform', 'the list is empty');
-  const { judge, looks, hint } = await openJudge(by, requireSigned, world);
+  const { judge, looks, hint } = opened ?? (await openJudge(by, requireSigned, world));
   const verdicts = await inParallel(judged, atOnce, async (each): Promise<InstanceVerdict> => {
     const wanted = { image, digest: each.digest, as: undefined, looks, ...(hint !== undefined && { hint }) };
     return { ...(await judge(await subjectOf(wanted, world))), ...each };

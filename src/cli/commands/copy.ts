@@ -4,7 +4,6 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 
 import { utf8 } from '../../base/bytes.ts';
-import { BullaError } from '../../base/errors.ts';
 import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
 import { replaceFile } from '../../io/files.ts';
 import { type Copied, copy, type CopyRequest } from '../../operations/copy.ts';
@@ -14,6 +13,7 @@ import {
   copiedOption,
   identityOption,
   itemLine,
+  judgedByPolicy,
   openCopyWorlds,
   refuseUnsupported,
   withCopyOptions,
@@ -24,7 +24,6 @@ import {
   flagOption,
   listOption,
   type Parsed,
-  policyOption,
   textOption,
   withPlatformOptions,
   withPolicyOptions,
@@ -69,7 +68,7 @@ async function run(
 ): Promise<void> {
   const { terminal } = context;
   const request = requestOf(source, destination, parsed, context);
-  await using worlds = await openCopyWorlds(parsed, terminal, { source, destination });
+  await using worlds = await openCopyWorlds(parsed, terminal, [source, destination]);
   // keys open while the manifests are on their way
   await using signers = openNamedSigners(parsed, terminal);
   const progress = await openProgress(terminal);
@@ -111,20 +110,13 @@ function requestOf(
   { terminal }: CommandContext,
 ): CopyRequest {
   refuseUnsupported(parsed);
-  const file = policyOption(parsed);
-  const insecure = flagOption(parsed, 'insecurePolicy');
-  if (insecure && file !== undefined)
-    throw new BullaError('usage.invalid', '--policy and --insecure-policy exclude each other');
-  if (insecure) terminal.warn('--insecure-policy accepts anything');
   const platform = platformOption(parsed);
   const parallelBlobs = countOption(parsed, 'imageParallelCopies', '--image-parallel-copies', 1);
   return {
     source,
     destination,
     ...copiedOption(parsed),
-    by: insecure
-      ? { kind: 'insecure-accept-anything' }
-      : { kind: 'policy', ...(file !== undefined && { file }) },
+    by: judgedByPolicy(parsed, terminal),
     requireSigned: flagOption(parsed, 'requireSigned'),
     removeSignatures: flagOption(parsed, 'removeSignatures'),
     removeListSignatures: flagOption(parsed, 'removeListSignatures'),

@@ -89,7 +89,7 @@ async function run(
   const mode = modeOption(parsed);
   const format = formatOption(parsed);
   const identities = listOption(parsed, 'signIdentity').map(identityOption);
-  await using worlds = await openCopyWorlds(parsed, terminal, { source, destination });
+  await using worlds = await openCopyWorlds(parsed, terminal, [source, destination]);
   // keys open while the manifests are on their way
   await using signers = openNamedSigners(parsed, terminal);
   const progress = await openProgress(terminal);
