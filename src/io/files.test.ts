@@ -74,6 +74,25 @@ test('a file is created once; creators at the same time get different names', as
   equal(readdirSync(folder.path).length, 13);
 });
 
+test('a mode that is exact holds whatever the umask', async () => {
+  using folder = temporaryFolder();
+  const umask = process.umask(0o077);
+  try {
+    await makeFolder(join(folder.path, 'a', 'b'), { exact: 0o755 });
+    await createFirstFree(join(folder.path, 'a', 'b', 'c'), utf8('x'), async () => undefined, {
+      exact: 0o644,
+    });
+    await makeFolder(join(folder.path, 'private'));
+  } finally {
+    process.umask(umask);
+  }
+  const modeOf = (...parts: readonly string[]): number => statSync(join(folder.path, ...parts)).mode & 0o777;
+  deepEqual(
+    [modeOf('a'), modeOf('a', 'b'), modeOf('a', 'b', 'c'), modeOf('private')],
+    [0o755, 0o755, 0o644, 0o700],
+  );
+});
+
 test('a file in the making appears when it is complete, or never', async () => {
   using folder = temporaryFolder();
   const path = join(folder.path, 'blob');

@@ -414,6 +414,31 @@ test('no repository is looked for, and the user may forbid git to', options, asy
   }
 });
 
+test('a bundle that crossed as a file is fetched from, and not published to', options, async () => {
+  using stage = openStage();
+  stage.git('init', '--quiet', '--bare', '--initial-branch=main', 'sigs.git');
+  stage.staging.put(`${one}/signature-1`, sampleSignature('a'));
+  await stage.merge(stage.staging.path, 'git+file:sigs.git');
+  stage.git('-C', 'sigs.git', 'bundle', 'create', '--quiet', stage.path('sigs.bundle'), 'main');
+  equal((await stage.merge('git+file:sigs.bundle#main', stage.path('out'))).added.length, 1);
+  const before = readFileSync(stage.path('sigs.bundle'));
+  stage.staging.put(`${one}/signature-2`, sampleSignature('b'));
+  await rejects(
+    stage.merge(stage.staging.path, 'git+file:sigs.bundle#main'),
+    (error: unknown) => isBullaError(error, 'store.read-only') && error.hint?.includes('bundle') === true,
+  );
+  deepEqual(readFileSync(stage.path('sigs.bundle')), before);
+});
+
+test('a token in the user’s configuration does not come out in messages', options, async () => {
+  using stage = openStage();
+  stage.git('config', '--global', 'url.https://secret-token@127.0.0.1:1/.insteadOf', 'https://127.0.0.1:1/');
+  await rejects(
+    stage.merge('git+https://127.0.0.1:1/sigs.git', stage.path('out')),
+    (error: unknown) => isBullaError(error, 'store.failed') && !error.message.includes('secret'),
+  );
+});
+
 test('a bare repository named as a folder is not written into', options, async () => {
   using stage = openStage();
   stage.git('init', '--quiet', '--bare', 'sigs.git');

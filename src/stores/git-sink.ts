@@ -2,13 +2,14 @@
  * Signatures added to a git repository's branch: one commit on top of what is there, pushed by fast-forward only. git
  * itself refuses the push where somebody else's came first; then the merge is done again on top of theirs.
  */
+import { statSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { crypto } from '../base/node.ts';
 import { type GitCommit, writeCommit } from './git-commit.ts';
-import { isSafePath } from './git-name.ts';
+import { isSafePath, withoutSecrets } from './git-name.ts';
 import { callGit, gitError, quietReceivePack } from './git-process.ts';
 import type { GitRepository } from './git-repository.ts';
 import { describeEntry, entriesIn, type GitListing, isFile, listGitTree, placeOf } from './git-tree.ts';
@@ -22,11 +23,13 @@ type Range = { readonly start: number; end: number };
 /**
  * Opens a fetched repository to add signatures.
  * @param options `dryRun`: tell, commit and push nothing
+ * @throws BullaError `store.read-only` for a bundle, `store.failed`, `process.*`
  */
 export async function openGitSink(
   repository: GitRepository,
   options: { readonly dryRun: boolean },
 ): Promise<StoreSink> {
+  refuseBundle(repository);
   let tries = 0;
   let commit: GitCommit | undefined;
   let listing: GitListing;
@@ -56,6 +59,17 @@ export async function openGitSink(
     },
     [Symbol.asyncDispose]: () => repository[Symbol.asyncDispose](),
   };
+}
+
+function refuseBundle({ name }: GitRepository): void {
+  if (name.scheme !== 'file' || statSync(name.remote, { throwIfNoEntry: false })?.isFile() !== true) return;
+  throw new BullaError(
+    'store.read-only',
+    `${withoutSecrets(name.text)} is a file: a bundle is only fetched from`,
+    {
+      hint: 'publish to a repository, then make the bundle anew by: git bundle create',
+    },
+  );
 }
 
 function rangesIn(listing: GitListing): ReadonlyMap<string, Range> {
