@@ -58,23 +58,31 @@ export async function checkWritable(destination: Destination, registry: Registry
   );
 }
 
-/** @returns how many there are at the destination now */
+export type Attached = {
+  /** How many there are at the destination now. */
+  readonly carried: { readonly signatures: number; readonly attachments: number };
+  /** False: all of them were there before. */
+  readonly isNew: boolean;
+};
+
 export async function attachAll(
   carried: Carried,
   places: { readonly source: Image; readonly destination: Destination; readonly mover: BlobMover },
   worlds: { readonly from: World; readonly to: World },
-): Promise<{ readonly signatures: number; readonly attachments: number }> {
+): Promise<Attached> {
   const { source, destination, mover } = places;
   const stores = await destination.stores();
   const signatures = hasPlaceForAttestations(destination)
     ? carried.signatures
     : carried.signatures.filter(isNoAttestation);
+  let isNew = false;
   for (const { of, signature } of signatures) {
     const store =
       signature.format === 'cosign'
         ? (stores.attachments ?? stores.writerFor('cosign'))
         : stores.writerFor(signature.format);
-    await store.add(worlds.to.imageId(destination.image, of), signature);
+    const { added } = await store.add(worlds.to.imageId(destination.image, of), signature);
+    isNew ||= added;
   }
   const { satellites } = carried;
   if (destination.registry === undefined) {
@@ -82,27 +90,33 @@ export async function attachAll(
     const unkept = carried.signatures.length - signatures.length;
     const kept = await keepInFolder({ satellites, unkept }, source, destination, stores, worlds);
     const attachments = isInLayout(destination) ? satellites.filter(isReferrer).length : 0;
-    return { signatures: signatures.length + kept, attachments };
+    return { carried: { signatures: signatures.length + kept, attachments }, isNew: true };
   }
   const { registry } = destination;
   for (const each of satellites) {
     await moveParts(mover, destination.sink, each.parts);
-    if (each.suffix === undefined) await putReferrer(registry, destination, each, mover);
-    else await putTagged(registry, places, each, { stores, worlds });
+    const added =
+      each.suffix === undefined
+        ? await putReferrer(registry, destination, each, mover)
+        : await putTagged(registry, places, each, { stores, worlds });
+    isNew ||= added;
   }
-  return { signatures: signatures.length, attachments: satellites.length };
+  return { carried: { signatures: signatures.length, attachments: satellites.length }, isNew };
 }
 
+/** @returns whether it was not there before */
 async function putReferrer(
   registry: Registry,
-  { sink, image }: Destination,
+  { sink, image: { physical } }: Destination,
   { of, manifest }: Satellite,
   mover: BlobMover,
-): Promise<void> {
-  await putManifest(mover, sink, manifest, true);
-  const { physical } = image;
-  if (physical === undefined) return;
-  await listReferrer(registry, { reference: physical, digest: of }, referrerEntry(manifest));
+): Promise<boolean> {
+  const there =
+    physical === undefined ? undefined : await registry.headManifest(physical.path, manifest.digest);
+  if (there === undefined) await putManifest(mover, sink, manifest, true);
+  if (physical !== undefined)
+    await listReferrer(registry, { reference: physical, digest: of }, referrerEntry(manifest));
+  return there === undefined;
 }
 
 type Stored = {
@@ -120,11 +134,11 @@ async function putTagged(
   }: { readonly source: Image; readonly destination: Destination; readonly mover: BlobMover },
   each: Satellite,
   { stores, worlds }: Stored,
-): Promise<void> {
+): Promise<boolean> {
   const path = destination.image.physical?.path ?? '';
   const tag = satelliteTag(each);
   const there = await manifestAt(registry, path, tag);
-  if (there?.digest === each.manifest.digest) return;
+  if (there?.digest === each.manifest.digest) return false;
   if (there === undefined) {
     await registry.putManifest(path, tag, each.manifest);
     mover.report({
@@ -133,9 +147,9 @@ async function putTagged(
       size: each.manifest.bytes.length,
       sent: true,
     });
-    return;
+    return true;
   }
-  await addWhatIsNew(each, { source, destination }, { stores, worlds });
+  return addWhatIsNew(each, { source, destination }, { stores, worlds });
 }
 
 /** Signatures and attestations are added behind those that are there. */
@@ -143,7 +157,7 @@ async function addWhatIsNew(
   each: Satellite,
   { source, destination }: { readonly source: Image; readonly destination: Destination },
   { stores, worlds }: Stored,
-): Promise<void> {
+): Promise<boolean> {
   const located = await worlds.from.stores(source);
   const [read, write] =
     each.suffix === '.sig'
@@ -153,13 +167,16 @@ async function addWhatIsNew(
         : [];
   if (read === undefined || write === undefined) {
     worlds.to.warn(`${satelliteTag(each)} is another one at the destination already; that one stays`);
-    return;
+    return false;
   }
+  let isNew = false;
   for await (const { signature, location } of read.list(worlds.from.imageId(source, each.of))) {
     if (signature.format === 'unreadable')
       throw new BullaError(signature.code, `${location}: ${signature.message}`);
-    await write.add(worlds.to.imageId(destination.image, each.of), signature);
+    const { added } = await write.add(worlds.to.imageId(destination.image, each.of), signature);
+    isNew ||= added;
   }
+  return isNew;
 }
 
 async function manifestAt(registry: Registry, path: string, tag: string): Promise<Manifest | undefined> {

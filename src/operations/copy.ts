@@ -6,7 +6,7 @@ import type { Reference } from '../base/reference.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/open.ts';
 import type { Signer } from '../keys/signer.ts';
-import { attachAll, checkPlaces, checkWritable, digestsOf } from './copy-attach.ts';
+import { attachAll, type Attached, checkPlaces, checkWritable, digestsOf } from './copy-attach.ts';
 import type { BlobMover, BlobTold } from './copy-blobs.ts';
 import { type Carried, findCarried } from './copy-carried.ts';
 import { deliver, type Destination, nameCopy, openDestination } from './copy-destination.ts';
@@ -62,6 +62,9 @@ export type CopyPlan = Changed & {
   readonly signing: { readonly places: readonly Place[]; readonly identities: readonly Reference[] };
 };
 
+/** What has come to the destination beside the image. */
+export type Brought = Pick<Copied, 'signatures' | 'carried'> & Pick<Attached, 'isNew'>;
+
 /** Where a caller may look, and stop the copy. What a step throws ends it too. */
 export type CopySteps = {
   /** Nothing is written yet. False: nothing is to be. */
@@ -69,7 +72,7 @@ export type CopySteps = {
   /** Tells of new signatures that need not be made. */
   readonly there?: NonNullable<SigningChoices['there']>;
   /** Everything is at the destination under its digests, signatures included; the name means what it meant. A verdict: it goes on meaning that. */
-  readonly arrived?: (done: Pick<Copied, 'signatures' | 'carried'>) => Promise<ImageVerdict | undefined>;
+  readonly arrived?: (done: Brought) => Promise<ImageVerdict | undefined>;
 };
 
 export type Copied = {
@@ -118,8 +121,8 @@ export async function copy(
   const plan = await planCopy({ source, chosen, found: await finding, verdict, destination }, request, to);
   const { steps = {} } = request;
   if ((await steps.planned?.(plan)) === false) return { copied: false, verdict };
-  const { mover, ...done } = await bring(plan, request, worlds);
-  const refusal = await steps.arrived?.(done);
+  const { mover, isNew, ...done } = await bring(plan, request, worlds);
+  const refusal = await steps.arrived?.({ ...done, isNew });
   if (refusal !== undefined) return { copied: false, verdict: refusal };
   await nameCopy(plan.top, destination, { mover, tags: request.additionalTags ?? [] });
   const { digest, mediaType, bytes } = plan.top;
@@ -159,13 +162,13 @@ async function bring(
   plan: CopyPlan,
   request: CopyRequest,
   worlds: { readonly from: World; readonly to: World },
-): Promise<Pick<Copied, 'carried' | 'signatures'> & { readonly mover: BlobMover }> {
+): Promise<Brought & { readonly mover: BlobMover }> {
   const { source, destination, carried, signing } = plan;
   const hangs = signing.places.length + carried.signatures.length + carried.satellites.length > 0;
   const byDigest = hangs || request.steps?.arrived !== undefined;
   const mover = await deliver(plan, destination, { ...request, byDigest });
-  const carriedAlong = await attachAll(carried, { source, destination, mover }, worlds);
-  return { mover, carried: carriedAlong, signatures: await signCopy(plan, request, worlds.to) };
+  const attached = await attachAll(carried, { source, destination, mover }, worlds);
+  return { mover, ...attached, signatures: await signCopy(plan, request, worlds.to) };
 }
 
 /** A docker-archive's manifest is made of what is in it, by each reader anew; Docker keeps none. */
