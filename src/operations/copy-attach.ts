@@ -103,6 +103,7 @@ export function storeFor({ format }: Signature, stores: LocatedStores): Signatur
   return format === 'cosign' ? (stores.attachments ?? stores.writerFor('cosign')) : stores.writerFor(format);
 }
 
+/** @returns whether it was not there before */
 async function putReferrer(
   registry: Registry,
   { sink, image: { physical } }: Destination,

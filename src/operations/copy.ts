@@ -71,6 +71,9 @@ export type CopyPlan = PreparedCopy & {
   readonly signing: { readonly places: readonly Place[]; readonly identities: readonly Reference[] };
 };
 
+/** What is at the destination now, its name aside; `isNew`: not all of it was there before. */
+export type Brought = Pick<Copied, 'signatures' | 'carried'> & { readonly isNew: boolean };
+
 /** Where a caller may look, and stop the copy. What a step throws ends it too. */
 export type CopySteps = {
   /** Nothing is written yet. False: nothing is to be. */
@@ -78,7 +81,7 @@ export type CopySteps = {
   /** Tells of new signatures that need not be made. */
   readonly there?: NonNullable<SigningChoices['there']>;
   /** Everything is at the destination under its digests, signatures included; the name means what it meant. A verdict: it goes on meaning that. */
-  readonly arrived?: (done: Pick<Copied, 'signatures' | 'carried'>) => Promise<ImageVerdict | undefined>;
+  readonly arrived?: (done: Brought) => Promise<ImageVerdict | undefined>;
 };
 
 export type Copied = {
@@ -118,7 +121,7 @@ export async function copy(request: CopyRequest, worlds: Worlds): Promise<Copied
   const { steps = {} } = request;
   if ((await steps.planned?.(plan)) === false) return { copied: false, verdict };
   const { mover, hasSent, ...done } = await bring(plan, request, worlds);
-  const refusal = await steps.arrived?.(done);
+  const refusal = await steps.arrived?.({ ...done, isNew: hasSent() });
   if (refusal !== undefined) return { copied: false, verdict: refusal };
   await nameCopy(top, destination, { mover, tags: request.additionalTags ?? [] });
   return {

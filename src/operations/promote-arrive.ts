@@ -5,7 +5,7 @@ import { formatImageName } from '../base/image-name.ts';
 import type { Manifest } from '../base/manifest.ts';
 import type { Reference } from '../base/reference.ts';
 import { openImage } from '../images/open.ts';
-import { type Copied, type CopyPlan, signedDigests } from './copy.ts';
+import { type Brought, type CopyPlan, signedDigests } from './copy.ts';
 import { inParallel } from './in-parallel.ts';
 import type { JudgedBy } from './judge.ts';
 import { type Lineage, lineageOf } from './lineage.ts';
@@ -14,7 +14,7 @@ import type { CarryPolicy } from './promote-carry.ts';
 import { judgeAt, sourceDigest } from './promote-plan.ts';
 import { checkUnmoved, keepPrevious, type NamedPlace } from './promote-previous.ts';
 import type { BeforeSigning } from './promote-signed.ts';
-import { findWaiting } from './promote-stores.ts';
+import { findWaiting, type WrittenWorld } from './promote-stores.ts';
 import type { PromoteRequest } from './promote.ts';
 import type { SigningPlan } from './signing-plan.ts';
 import { type ImageVerdict, warnOfUnread } from './verify.ts';
@@ -45,17 +45,13 @@ export type Arrival =
       readonly attestation: LineageAttestation;
     };
 
-type Worlds = { readonly from: World; readonly to: World };
+type Worlds = { readonly from: World; readonly to: WrittenWorld };
 
 /**
  * Verifies the destination by digest, looks whether both names mean what they meant, keeps the previous image and records the promotion.
  * @throws BullaError `promote.source-moved`, `promote.tag-taken`, `registry.*`, `manifest.*`, `store.*`, `policy.*`, and what attesting can
  */
-export async function arrive(
-  promoting: Promoting,
-  done: Pick<Copied, 'signatures' | 'carried'>,
-  worlds: Worlds,
-): Promise<Arrival> {
+export async function arrive(promoting: Promoting, done: Brought, worlds: Worlds): Promise<Arrival> {
   const { plan, judges, place, reference, previous, request } = promoting;
   const { digest } = plan.top;
   await checkThere(plan, place);
@@ -77,11 +73,11 @@ export async function arrive(
     source: { digest: sourceDigest(plan), verdict: plan.verdict },
     destination: { reference: place.name, digest, verdict },
     ...(isNew && previous !== undefined && { previous: { digest: previous.digest, ...kept } }),
-    waiting: await findWaiting(plan.destination, signedDigests(plan), worlds.to),
+    waiting: await findWaiting(plan.destination.image, signedDigests(plan), worlds.to),
     ...(plan.isList && { instances: plan.judged }),
     ...changeOf(plan, request),
   });
-  const isAgain = !isNew && !done.signatures.some(({ added }) => added);
+  const isAgain = !isNew && !done.isNew;
   const spot = { image: plan.destination.image, reference, digest };
   const attestation = await attestLineage(lineage, { plan: promoting.attesting, isAgain }, spot, worlds.to);
   const isAttested = attestation.note === undefined && attestation.added;

@@ -4,9 +4,9 @@
  */
 import { bytesEqual } from '../base/bytes.ts';
 import type { Digest } from '../base/digest.ts';
+import type { Image } from '../images/image.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import type { SignatureStore, StoredSignature } from '../stores/store.ts';
-import type { Destination } from './copy-destination.ts';
 import type { World } from './world.ts';
 
 /** A signature that no reader sees before its store is published. */
@@ -18,17 +18,45 @@ export type WaitingSignature = {
   readonly publish: { readonly from: string; readonly to: string };
 };
 
-/** A world whose stores read what was written, too. It is not disposed: it is another's. */
-export function readingWritten(world: World): World {
-  return { ...world, stores: async (image) => withWritten(await world.stores(image)) };
+/** A world whose stores read what was written, too, and write nothing that is published already. It is not disposed: it is another's. */
+export type WrittenWorld = World & {
+  /** The stores as readers see them. */
+  readonly published: World['stores'];
+};
+
+export function readingWritten(world: World): WrittenWorld {
+  return {
+    ...world,
+    published: (image) => world.stores(image),
+    stores: async (image) => withWritten(await world.stores(image)),
+  };
 }
 
 function withWritten(stores: LocatedStores): LocatedStores {
-  const { configuration, readers } = stores;
-  const [reader, ...others] = readers;
+  const [reader, ...others] = stores.readers;
   if (reader === undefined || !isStaged(stores)) return stores;
-  const both = joined(reader, [stores.writerFor('simple')]);
-  return { ...stores, readers: [both, ...others], ...(configuration !== undefined && { configuration }) };
+  const writer = stores.writerFor('simple');
+  const once = writingOnce(writer, reader);
+  return {
+    ...stores,
+    readers: [joined(reader, [writer]), ...others],
+    writerFor: (format) => (format === 'simple' ? once : stores.writerFor(format)),
+  };
+}
+
+/** A folder that was emptied when it was published gets nothing again. */
+function writingOnce(writer: SignatureStore, reader: SignatureStore): SignatureStore {
+  return {
+    get description() {
+      return writer.description;
+    },
+    list: (image, hint) => writer.list(image, hint),
+    add: async (image, signature) => {
+      for await (const stored of reader.list(image))
+        if (isSame(stored.signature, signature)) return { location: stored.location, added: false };
+      return writer.add(image, signature);
+    },
+  };
 }
 
 function isStaged({ configuration }: LocatedStores): boolean {
@@ -42,13 +70,15 @@ export function joined(
 ): SignatureStore {
   return {
     ...first,
-    description: first.description,
+    get description() {
+      return first.description;
+    },
     async *list(image, hint) {
-      const seen: StoredSignature[] = [];
+      const seen: StoredSignature['signature'][] = [];
       for (const store of [first, ...more]) {
         for await (const stored of store.list(image, hint)) {
-          if (seen.some((other) => isSame(other, stored))) continue;
-          seen.push(stored);
+          if (seen.some((other) => isSame(other, stored.signature))) continue;
+          seen.push(stored.signature);
           yield stored;
         }
       }
@@ -58,31 +88,30 @@ export function joined(
 }
 
 /** Of GPG signatures alone: the others live in one store. */
-function isSame({ signature: one }: StoredSignature, { signature: other }: StoredSignature): boolean {
+function isSame(one: StoredSignature['signature'], other: StoredSignature['signature']): boolean {
   return one.format === 'simple' && other.format === 'simple' && bytesEqual(one.blob, other.blob);
 }
 
 /**
  * The GPG signatures of these manifests that stand in the store for writing alone.
- * @param destination its stores as they are
  * @throws BullaError `store.*`, `registries-d.*`
  */
 export async function findWaiting(
-  destination: Pick<Destination, 'image' | 'stores'>,
+  image: Image,
   digests: readonly Digest[],
-  world: World,
+  world: WrittenWorld,
 ): Promise<readonly WaitingSignature[]> {
-  const stores = await destination.stores();
+  const stores = await world.published(image);
   const [reader] = stores.readers;
   const { configuration } = stores;
   if (reader === undefined || configuration === undefined || !isStaged(stores)) return [];
   const publish = { from: configuration.write.url, to: configuration.read.url };
   const waiting: WaitingSignature[] = [];
   for (const digest of digests) {
-    const id = world.imageId(destination.image, digest);
+    const id = world.imageId(image, digest);
     const published = await Array.fromAsync(reader.list(id));
     for await (const stored of stores.writerFor('simple').list(id)) {
-      if (published.some((other) => isSame(other, stored))) continue;
+      if (published.some(({ signature }) => isSame(signature, stored.signature))) continue;
       waiting.push({ digest, location: stored.location, publish });
     }
   }

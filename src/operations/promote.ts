@@ -16,7 +16,7 @@ import { arrive, type Arrival, type Promoting } from './promote-arrive.ts';
 import type { CarryPolicy } from './promote-carry.ts';
 import { foresee, type Forecast, planPromotion } from './promote-plan.ts';
 import { findSigned } from './promote-signed.ts';
-import { readingWritten } from './promote-stores.ts';
+import { readingWritten, type WrittenWorld } from './promote-stores.ts';
 import type { MadeSignature } from './sign.ts';
 import type { SigningPlan } from './signing-plan.ts';
 import type { ImageVerdict } from './verify.ts';
@@ -88,7 +88,7 @@ export async function promote(
   const seen: Seen = {};
   const to = readingWritten(worlds.to);
   const steps = stepsOf(request, seen, { from: worlds.from, to });
-  const outcome = await copy({ ...copyRequest(request), steps }, worlds);
+  const outcome = await copy({ ...copyRequest(request), steps }, { from: worlds.from, to });
   const { forecast, arrival, promoting } = seen;
   if (forecast !== undefined) return { promoted: false, dryRun: true, ...forecast };
   const carryPolicy = textOf(promoting?.carry);
@@ -106,11 +106,10 @@ export async function promote(
 /** What has become known on the way. */
 type Seen = { promoting?: Promoting; forecast?: Forecast; arrival?: Arrival };
 
-/** @param worlds `to` reads what was written */
 function stepsOf(
   request: PromoteRequest,
   seen: Seen,
-  worlds: { readonly from: World; readonly to: World },
+  worlds: { readonly from: World; readonly to: WrittenWorld },
 ): CopySteps {
   const known = (): Promoting => seen.promoting ?? neverPlanned();
   const there: NonNullable<CopySteps['there']> = (task) => findSigned(task, known().before, worlds.to);

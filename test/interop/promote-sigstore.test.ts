@@ -103,10 +103,29 @@ test(
           'no path of this machine is published',
         );
 
+        const writes = (): number => prod.log().match(/"(?:PUT|POST|PATCH) /g)?.length ?? 0;
+        const before = writes();
         const again = await promoted(stage, ...flags, from, to);
         assert.equal(again.changed, false);
         assert.ok(again.signatures.every(({ there }) => there === true));
         assert.equal(again.attestation.added, false);
+        assert.equal(writes(), before);
+        // on to the next: what hangs on the image goes along, and once
+        const next = [
+          '--src-policy',
+          policy,
+          '--src-creds',
+          'user:correct horse',
+          '--dest-policy',
+          policy,
+          '--key',
+          key,
+        ];
+        const on = [to, `docker://${prod.host}/next/app:1.4`];
+        assert.equal((await promoted(stage, ...next, ...on)).changed, true);
+        const later = writes();
+        assert.equal((await promoted(stage, ...next, ...on)).changed, false);
+        assert.equal(writes(), later);
       },
       { attachments: true },
     ),

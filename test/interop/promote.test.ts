@@ -1,6 +1,6 @@
 /** Promotions between real registries: what Bulla promoted skopeo and podman accept under production's policy, and refuse under development's. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { needs, type PeerName } from '../support/peers.ts';
@@ -126,6 +126,11 @@ test(
         const last = await stage.promote('--json', ...flags, from, to);
         assert.equal(printed(last.stdout).destination.waiting, undefined, last.stdout);
         assert.equal(printed(last.stdout).changed, false);
+        // whoever moves files when they are published finds none again
+        rmSync(bench.path('sig', 'staging'), { recursive: true });
+        const emptied = await stage.promote('--json', ...flags, from, to);
+        assert.equal(printed(emptied.stdout).changed, false, emptied.stderr);
+        assert.deepEqual(storedIn(bench.path('sig', 'staging')), []);
       },
       { staged: true },
     ),
