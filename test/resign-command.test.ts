@@ -55,7 +55,7 @@ test('nobody to ask: a dry run first, then --yes', () =>
     );
     assert.match(
       plan.out,
-      /^passed over docker:\/\/\S+\/ns\/bare sha256:\w+ \(1\)\n {2}it has no signature \[resign\.not-by-old\]$/m,
+      /^passed over docker:\/\/\S+\/ns\/bare sha256:\w+ \(1\)\n {2}it has no GPG signature \[resign\.not-by-old\]$/m,
     );
     assert.match(plan.out, /^2 manifests: 1 would sign, 1 passed over$/m);
     assert.match(plan.err, /judged 2 of 2/);

@@ -551,3 +551,28 @@ test('what lies in the staging folder and is not published yet is not signed twi
     const staged = await readdir(bench.path(`staging/ns/app@${digest.replace(':', '=')}`));
     assert.deepEqual(staged, ['signature-1']);
   }));
+
+test('the key is asked for one signature after another, however many images are under way', () =>
+  onStage(async ({ bench, old, next, rotate }) => {
+    for (let n = 0; n < 6; n += 1) {
+      await bench.push(`ns/app:${n}`, `${n}`);
+      await bench.sign(`ns/app:${n}`, old.signer);
+    }
+    let [active, most] = [0, 0];
+    const signer = {
+      ...next.signer,
+      sign: async (message: Uint8Array): Promise<Uint8Array> => {
+        active += 1;
+        most = Math.max(most, active);
+        const signature = await next.signer.sign(message);
+        await new Promise((resolve) => void setImmediate(resolve));
+        active -= 1;
+        return signature;
+      },
+    };
+    const { images } = await rotate('ns/app', { to: signer, atOnce: 6 });
+    assert.deepEqual(
+      [images.length, new Set(images.map(({ state }) => state)), most],
+      [6, new Set(['signed']), 1],
+    );
+  }));

@@ -186,7 +186,7 @@ async function reach(
     for (const each of inner) reached.set(each.digest, each);
     if (reached.size > mostManifests) {
       throw new BullaError(
-        'image.too-large',
+        'image.unsupported',
         `${manifest.digest} names more than ${mostManifests} manifests`,
       );
     }

@@ -22,6 +22,7 @@ export type OldSignature = {
   readonly key: string;
   /** Why it counts for nothing unless the image is known to be good from elsewhere. */
   readonly doubt: Reason | undefined;
+  /** What else it says; nothing where there is a doubt. */
   readonly annotations: Annotations;
 };
 
@@ -61,7 +62,9 @@ export async function findOldSignatures(
     const { format, store, key, code, message } = verdict;
     if (key !== undefined && isByOld(verdict)) {
       const doubt = ended ?? doubtOf(today, since, now);
-      signatures.push({ format, store, key, doubt, annotations: annotationsOf(each, digest) });
+      // a record vouches for images, not for what a thief may have said of them
+      const annotations = doubt === undefined ? annotationsOf(each, digest) : {};
+      signatures.push({ format, store, key, doubt, annotations });
     } else if (code !== 'accepted' && isFault(each, verdict, old)) faults.push({ code, message });
   }
   return { signatures, fault: faults[0], count: stored.length };

@@ -74,10 +74,10 @@ export async function planImage(found: FoundImage, rotation: Rotation, outer: Wo
     reason,
     isByOld: old.signatures.length > 0 || old.fault !== undefined,
   });
-  if (old.signatures.length === 0) return passedOver(old.fault ?? notByOld(old));
+  if (old.signatures.length === 0) return passedOver(old.fault ?? notByOld(old, rotation));
   const known = rotation.record?.namesOf(repositoryOf(found.repository), [digest, ...found.lists]);
   const counting = old.signatures.filter(({ doubt }) => known !== undefined || doubt === undefined);
-  if (counting.length === 0) return passedOver(old.signatures[0]?.doubt ?? notByOld(old));
+  if (counting.length === 0) return passedOver(old.signatures[0]?.doubt ?? notByOld(old, rotation));
   const wanted = new Map<string, Wanted>();
   const refusals: Reason[] = [];
   for (const image of images) {
@@ -90,7 +90,7 @@ export async function planImage(found: FoundImage, rotation: Rotation, outer: Wo
     if (accepted.length === 0) refusals.push(refusalOf(verdict, image));
   }
   const [image] = images;
-  if (wanted.size === 0 || image === undefined) return passedOver(refusals[0] ?? notByOld(old));
+  if (wanted.size === 0 || image === undefined) return passedOver(refusals[0] ?? notByOld(old, rotation));
   // a bundle says nothing that a policy.json reads, and hides the others from cosign 3: it goes with them
   for (const { format, annotations } of counting) {
     if (format === 'bundle') addBundle(image, annotations, wanted);
@@ -100,8 +100,10 @@ export async function planImage(found: FoundImage, rotation: Rotation, outer: Wo
   return { ...found, signatures, isByOld: true, ...(reason !== undefined && { reason }) };
 }
 
-function notByOld({ count }: OldSignatures): Reason {
-  const message = count === 0 ? 'it has no signature' : `none of its ${count} signatures is by the old key`;
+function notByOld({ count }: OldSignatures, { old: { names } }: Rotation): Reason {
+  const kind = names.openpgp.size > 0 ? 'GPG' : 'sigstore';
+  const message =
+    count === 0 ? `it has no ${kind} signature` : `none of its ${count} signatures is by the old key`;
   return { code: 'resign.not-by-old', message };
 }
 

@@ -12,6 +12,7 @@ import type { Reason } from './resign-old.ts';
 import { type PlannedImage, type PlannedSignature, planImage, type Rotation } from './resign-plan.ts';
 import { signPlanned } from './resign-sign.ts';
 import { planOf } from './sign-formats.ts';
+import { inTurn } from './sign-in-turn.ts';
 import type { SigningFormat, SigningPlan } from './signing-plan.ts';
 import type { Where } from './where.ts';
 import type { World } from './world.ts';
@@ -91,7 +92,8 @@ export type ResignReceipt = {
  * no other from being signed: its error is in the receipt.
  * @throws BullaError `resign.same-key`, `resign.digests-malformed`, `usage.invalid`, `policy.*`, `key.*`, `io.*`
  */
-export async function resign(request: ResignRequest, world: World): Promise<ResignReceipt> {
+export async function resign(request: ResignRequest, outer: World): Promise<ResignReceipt> {
+  const world = { ...outer, warn: onceEach(outer.warn) };
   const rotation = await openRotation(request, world);
   const pace = openPace(request.rate, request.clock, world.signal);
   const steps: Steps = { request, rotation, pace, atOnce: request.atOnce ?? 4, world };
@@ -115,6 +117,16 @@ export async function resign(request: ResignRequest, world: World): Promise<Resi
   return receipt(await signAll(planned, steps), true);
 }
 
+/** What is to be said of every image alike is said once. */
+function onceEach(warn: World['warn']): World['warn'] {
+  const said = new Set<string>();
+  return (message) => {
+    if (said.has(message)) return;
+    said.add(message);
+    warn(message);
+  };
+}
+
 type Steps = {
   readonly request: ResignRequest;
   readonly rotation: Rotation;
@@ -125,7 +137,8 @@ type Steps = {
 
 async function openRotation(request: ResignRequest, world: World): Promise<Rotation> {
   const { from, toPublic, witnesses = {}, compromisedSince: since } = request;
-  const plan = planOf(await request.to);
+  const given = planOf(await request.to);
+  const plan = { ...given, signer: inTurn(given.signer) };
   const [old, next, policy, record] = await Promise.all([
     openKnownKeys(from, witnesses, world),
     toPublic === undefined ? keysOfSigner(plan, world) : openKnownKeys(toPublic, {}, world),

@@ -45,7 +45,7 @@ function namespaceOf(name: string, text: string): Where {
   // a repository below it must be a name whose host is this and no other
   const below = tryParseReference([domain, path, 'x'].filter((part) => part !== '').join('/'));
   const isHost = below !== undefined && below.path === (path === '' ? 'x' : `${path}/x`) && isNameOnly(below);
-  if (!isHost) throw malformed(text);
+  if (!isHost || (slash >= 0 && path === '')) throw malformed(text);
   return { kind: 'namespace', domain: below.domain, path };
 }
 
