@@ -5,6 +5,7 @@ import { BullaError } from '../base/errors.ts';
 import type { ManifestFormat } from '../operations/copy-change.ts';
 import type { PromoteRequest, PromotionMode } from '../operations/promote.ts';
 import { type Parsed, policyOption, textOption } from './options.ts';
+import { namesKey } from './signers.ts';
 
 /** How an image is promoted, and by which policies. */
 export function withPromoteOptions(command: Command): Command {
@@ -14,8 +15,8 @@ export function withPromoteOptions(command: Command): Command {
       'policy.json or trust.yaml for both sides (default: as containers/image searches)',
     )
     .addOption(new Option('--signature-policy <file>', 'alias of --policy').hideHelp())
-    .option('--src-policy <file>', 'policy for the source')
-    .option('--dest-policy <file>', 'policy for the destination')
+    .option('--src-policy <file>', 'policy for the source, in place of --policy')
+    .option('--dest-policy <file>', 'policy for the destination, in place of --policy')
     .addOption(
       new Option('--mode <mode>', 're-sign: with new keys, for the new name; carry: as it is signed').default(
         undefined,
@@ -46,6 +47,12 @@ export function modeOption(parsed: Parsed): PromotionMode {
     throw new BullaError('usage.invalid', `--mode takes re-sign or carry, not "${mode}"`);
   if (!isCarry && textOption(parsed, 'carryPolicy') !== undefined)
     throw new BullaError('usage.invalid', '--carry-policy goes with --mode carry');
+  // before anybody is asked for its passphrase
+  if (isCarry && namesKey(parsed)) {
+    throw new BullaError('usage.invalid', 'with --mode carry no key signs', {
+      hint: 'leave out the key, or give --mode re-sign',
+    });
+  }
   return isCarry ? 'carry' : 're-sign';
 }
 
