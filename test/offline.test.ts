@@ -182,6 +182,20 @@ for (const [what, exitCode, args] of [
   });
 }
 
+test('promote: the registries alone are connected to', async () => {
+  const promote = ['promote', '--tls-verify=false', '--offline', '--mode', 'carry', '--policy'];
+  for (const [policy, code] of [
+    // no public root but the one that came with Bulla, which knows nothing of this one
+    ['public.yaml', /\[signature\.certificate-invalid\]|\[trust\.not-accepted\]/],
+    // what only a certificate in a bundle vouches for, policy.json cannot say
+    ['ours.yaml', /\[promote\.not-carryable\]/],
+  ] as const) {
+    const { result, strayed } = await guarded([...promote, policy, image, `${host}/other/app:1`]);
+    assert.match(result.stdout + result.stderr, code);
+    assert.deepEqual(strayed, []);
+  }
+});
+
 test('a file: nobody is connected to', async () => {
   const flags = ['verify-blob', '--bundle', 'blob.json', ...byAlice];
   for (const [more, exitCode] of [
