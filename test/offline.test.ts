@@ -218,6 +218,20 @@ test('a sync: the registries named are connected to, and a lookaside elsewhere i
   assert.deepEqual(refused.strayed, []);
 });
 
+test('promote: the registries alone are connected to', async () => {
+  const promote = ['promote', '--tls-verify=false', '--offline', '--mode', 'carry', '--policy'];
+  for (const [policy, code] of [
+    // no public root but the one that came with Bulla, which knows nothing of this one
+    ['public.yaml', /\[signature\.certificate-invalid\]|\[trust\.not-accepted\]/],
+    // what only a certificate in a bundle vouches for, policy.json cannot say
+    ['ours.yaml', /\[promote\.not-carryable\]/],
+  ] as const) {
+    const { result, strayed } = await guarded([...promote, policy, image, `${host}/other/app:1`]);
+    assert.match(result.stdout + result.stderr, code);
+    assert.deepEqual(strayed, []);
+  }
+});
+
 test('a file: nobody is connected to', async () => {
   const flags = ['verify-blob', '--bundle', 'blob.json', ...byAlice];
   for (const [more, exitCode] of [

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { type ErrorCode, isBullaError } from '../src/base/errors.ts';
 import { parseImageName } from '../src/base/image-name.ts';
 import { buildImage } from '../src/cli/demo/image.ts';
-import { copy, openWorld, promote, type PromoteRequest, sign, type World } from '../src/index.ts';
+import { copy, openWorld, promote, type PromoteRequest, sign, verify, type World } from '../src/index.ts';
 import { encodePem } from '../src/keys/sigstore/pem.ts';
 import { makeKeyPair, openSigstoreKey } from '../src/keys/sigstore/private-key.ts';
 import { encryptPrivateKey } from '../src/keys/sigstore/encrypted-key.ts';
@@ -21,6 +21,7 @@ type Fault = (request: Request) => Promise<Response | undefined> | Response | un
 type Stage = {
   readonly world: World;
   readonly host: string;
+  readonly folder: string;
   readonly release: Signer;
   readonly request: PromoteRequest;
   /** `METHOD /path` of every write so far. */
@@ -32,12 +33,17 @@ type Stage = {
   meaning(path: string, tag: string): Promise<string | null>;
 };
 
-async function makeKey(folder: string, name: string): Promise<SigstoreSigner> {
+/** Made once: sealing and opening a key takes a second of scrypt. */
+type Key = { readonly signer: SigstoreSigner; readonly pem: Uint8Array };
+
+async function makeKey(): Promise<Key> {
   const pair = makeKeyPair('ecdsa-p256');
-  await writeFile(join(folder, `${name}.pub`), encodePem('PUBLIC KEY', pair.publicKey.spki));
   const sealed = await encryptPrivateKey(pair.privateKey.export({ type: 'pkcs8', format: 'der' }), 'pw');
-  return openSigstoreKey(sealed, { passphrase: { given: 'pw' } });
+  const signer = await openSigstoreKey(sealed, { passphrase: { given: 'pw' } });
+  return { signer, pem: encodePem('PUBLIC KEY', pair.publicKey.spki) };
 }
+
+const keys = { dev: await makeKey(), release: await makeKey() };
 
 /** An image that the key `dev` signed as `dev/app:1`, and a promotion to `prod/app:1` by the key `release`. */
 async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
@@ -63,11 +69,12 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
       retryTimes: 0,
       registriesDFolder: join(folder, 'registries.d'),
     });
-    const dev = await makeKey(folder, 'dev');
-    const release = await makeKey(folder, 'release');
-    const policy = async (name: string): Promise<string> => {
+    const dev = keys.dev.signer;
+    const release = keys.release.signer;
+    const policy = async (name: keyof typeof keys): Promise<string> => {
       const path = join(folder, `${name}.json`);
       const keyPath = join(folder, `${name}.pub`);
+      await writeFile(keyPath, keys[name].pem);
       await writeFile(path, JSON.stringify({ default: [{ type: 'sigstoreSigned', keyPath }] }));
       return path;
     };
@@ -85,7 +92,7 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
     await sign({ image: parseImageName(`${host}/dev/app:1`), signers: [dev] }, world);
     writes.length = 0;
     await run({
-      ...{ world, host, release, writes },
+      ...{ world, host, folder, release, writes },
       request: {
         source: parseImageName(`${host}/dev/app:1`),
         destination: parseImageName(`${host}/prod/app:1`),
@@ -236,4 +243,44 @@ test('a key that asks witnesses: a second run makes no new signature where the p
       [true],
     );
     assert.deepEqual(writes, []);
+  }));
+
+test('from a folder: what is attested names no folder, and a second run attests nothing more', () =>
+  onStage(async ({ request, world, host, release, folder }) => {
+    const layout = parseImageName(`oci:${folder}/carried:x`);
+    const anything = { kind: 'insecure-accept-anything' } as const;
+    await copy({ source: request.source, destination: layout, by: anything }, { from: world, to: world });
+    const file = join(folder, 'layout.json');
+    const signedIdentity = { type: 'exactRepository', dockerRepository: `${host}/dev/app` };
+    const keyPath = join(folder, 'dev.pub');
+    await writeFile(file, JSON.stringify({ default: [{ type: 'sigstoreSigned', keyPath, signedIdentity }] }));
+    const plan = {
+      signer: release,
+      formats: ['cosign', 'bundle'] as const,
+      witnesses: { logs: [], timestamps: [] },
+      explicitFormat: true,
+    };
+    const again: PromoteRequest = {
+      ...request,
+      source: layout,
+      sourceBy: { kind: 'policy', file },
+      signers: [plan],
+    };
+    const first = await promote(again, { from: world, to: world });
+    assert.ok(first.promoted && first.attestation.note === undefined && first.attestation.added);
+    assert.equal(first.lineage.source.reference, `oci:${folder}/carried:x`);
+    const by = {
+      kind: 'keys',
+      files: [join(folder, 'release.pub')],
+      predicateType: first.lineage.schema,
+    } as const;
+    const [verdict] = await verify({ images: [request.destination], by }, world);
+    const statements = verdict?.requirements
+      .flatMap(({ signatures }) => signatures)
+      .map(({ statement }) => statement);
+    const text = Buffer.from(statements?.[0] ?? new Uint8Array()).toString('utf8');
+    assert.match(text, /"reference":"oci:…"/);
+    assert.ok(!text.includes(folder));
+    const second = await promote(again, { from: world, to: world });
+    assert.ok(second.promoted && !second.changed, JSON.stringify(second));
   }));

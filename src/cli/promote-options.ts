@@ -4,7 +4,8 @@ import { type Command, Option } from 'commander';
 import { BullaError } from '../base/errors.ts';
 import type { ManifestFormat } from '../operations/copy-change.ts';
 import type { PromoteRequest, PromotionMode } from '../operations/promote.ts';
-import { type Parsed, policyOption, textOption } from './options.ts';
+import { flagOption, type Parsed, policyOption, textOption } from './options.ts';
+import { namesKey } from './signers.ts';
 
 /** How an image is promoted, and by which policies. */
 export function withPromoteOptions(command: Command): Command {
@@ -14,8 +15,8 @@ export function withPromoteOptions(command: Command): Command {
       'policy.json or trust.yaml for both sides (default: as containers/image searches)',
     )
     .addOption(new Option('--signature-policy <file>', 'alias of --policy').hideHelp())
-    .option('--src-policy <file>', 'policy for the source')
-    .option('--dest-policy <file>', 'policy for the destination')
+    .option('--src-policy <file>', 'policy for the source, in place of --policy')
+    .option('--dest-policy <file>', 'policy for the destination, in place of --policy')
     .addOption(
       new Option('--mode <mode>', 're-sign: with new keys, for the new name; carry: as it is signed').default(
         undefined,
@@ -46,6 +47,12 @@ export function modeOption(parsed: Parsed): PromotionMode {
     throw new BullaError('usage.invalid', `--mode takes re-sign or carry, not "${mode}"`);
   if (!isCarry && textOption(parsed, 'carryPolicy') !== undefined)
     throw new BullaError('usage.invalid', '--carry-policy goes with --mode carry');
+  // before anybody is asked for its passphrase
+  if (isCarry && namesKey(parsed)) {
+    throw new BullaError('usage.invalid', 'with --mode carry no key signs', {
+      hint: 'leave out the key, or give --mode re-sign',
+    });
+  }
   return isCarry ? 'carry' : 're-sign';
 }
 
@@ -56,13 +63,26 @@ export function formatOption(parsed: Parsed): ManifestFormat | undefined {
   throw new BullaError('usage.invalid', `--format takes oci or v2s2, not "${format}"`);
 }
 
+type Policies = Pick<PromoteRequest, 'sourceBy' | 'destinationBy'>;
+
 /** The policies of both sides; for what is carried, --policy is the source's alone. */
-export function policiesOption(parsed: Parsed): Pick<PromoteRequest, 'sourceBy' | 'destinationBy'> {
+export function policiesOption(parsed: Parsed): Policies {
   const both = policyOption(parsed);
-  const source = textOption(parsed, 'srcPolicy') ?? both;
-  const destination = textOption(parsed, 'destPolicy') ?? (modeOption(parsed) === 'carry' ? undefined : both);
+  const source = byFile(textOption(parsed, 'srcPolicy') ?? both);
+  const own = textOption(parsed, 'destPolicy');
+  if (own === undefined && modeOption(parsed) === 'carry') return { sourceBy: source };
+  return { sourceBy: source, destinationBy: byFile(own ?? both) };
+}
+
+function byFile(file: string | undefined): NonNullable<Policies['sourceBy']> {
+  return { kind: 'policy', ...(file !== undefined && { file }) };
+}
+
+/** Under --offline a trust.yaml's public root is not fetched. */
+export function offlinePolicies({ sourceBy, destinationBy }: Policies, parsed: Parsed): Policies {
+  const offline = flagOption(parsed, 'offline');
   return {
-    ...(source !== undefined && { sourceBy: { kind: 'policy', file: source } }),
-    ...(destination !== undefined && { destinationBy: { kind: 'policy', file: destination } }),
+    ...(sourceBy !== undefined && { sourceBy: { ...sourceBy, offline } }),
+    ...(destinationBy !== undefined && { destinationBy: { ...destinationBy, offline } }),
   };
 }

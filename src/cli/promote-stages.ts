@@ -27,7 +27,7 @@ export type PromotionPlan = {
   readonly destination: ImageName;
   /** The flags, with the stage's key among them where none is named. */
   readonly parsed: Parsed;
-  /** The stages' policies; there are no flags beside them. */
+  /** Those that the flags name, or the stages' own. */
   readonly policies: Pick<PromoteRequest, 'sourceBy' | 'destinationBy'>;
   /** The worlds with the stages' own stores; they are not disposed. */
   readonly reach: (worlds: CopyWorlds) => Promise<Pick<CopyWorlds, 'from' | 'to'>>;

@@ -10,7 +10,8 @@ import { openSink } from '../images/open.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import { type BlobMover, openBlobMover } from './copy-blobs.ts';
 import type { Changed } from './copy-change.ts';
-import { moveParts, putManifest } from './copy-image.ts';
+import { moveParts, type Parts, putManifest } from './copy-image.ts';
+import { inParallel } from './in-parallel.ts';
 import { putReferrers } from './copy-referrers.ts';
 import type { World } from './world.ts';
 
@@ -96,8 +97,8 @@ export async function deliver(
 ): Promise<BlobMover> {
   const { sink, registry } = destination;
   const mover = openBlobMover(source, sink, told);
-  // a registry takes a manifest only with all that it names
-  const isThere = parts.images.length === 0 && (await hasManifest(top, destination));
+  const isThere =
+    parts.images.length === 0 ? await hasManifest(top, destination) : await hasList(top, parts, destination);
   if (!isThere) await moveParts(mover, sink, parts);
   else mover.skip(parts.blobs);
   // an archive is written with its name
@@ -107,6 +108,18 @@ export async function deliver(
   return mover;
 }
 
+/** A list may be there without some of its images; who asks for it again by its name has most likely all of it. */
+async function hasList(top: Manifest, parts: Parts, destination: Destination): Promise<boolean> {
+  if ((await destination.meant) !== top.digest) return false;
+  const found = await inParallel([...parts.images, ...parts.indexes], manifestsAtOnce, (each) =>
+    hasManifest(each, destination),
+  );
+  return found.every(Boolean);
+}
+
+const manifestsAtOnce = 8;
+
+/** A registry takes a manifest only with all that it names. */
 async function hasManifest({ digest }: Manifest, { registry, name, meant }: Destination): Promise<boolean> {
   if (registry === undefined) return false;
   if ((await meant) === digest) return true;

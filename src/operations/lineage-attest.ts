@@ -59,15 +59,14 @@ export async function attestLineage(
   place: AttestedPlace,
   world: World,
 ): Promise<LineageAttestation> {
-  const before = plan === undefined ? undefined : await findAttested(lineage, plan, place, world);
+  const told = withoutPaths(lineage);
+  const before = plan === undefined ? undefined : await findAttested(told, plan, place, world);
   if (before !== undefined) return before;
   const why = await whyNoAttestation(plan, place, world);
   if (why !== undefined || plan === undefined) return { note: why ?? 'no key' };
   if (isAgain && isSigstore(plan.signer) && 'certificates' in plan.signer)
-    return {
-      note: 'not attested anew: nothing has changed',
-    };
-  const predicate = utf8(JSON.stringify(withoutPaths(lineage)));
+    return { note: 'not attested anew: nothing has changed' };
+  const predicate = utf8(JSON.stringify(told));
   const { attestations } = await attest(
     {
       image: { transport: 'docker', reference: withDigest(place.reference, place.digest) },
@@ -85,15 +84,20 @@ export function attestingPlan(plans: readonly SigningPlan[]): SigningPlan | unde
   return plans.find(({ signer }) => isSigstore(signer));
 }
 
-/** What stands beside an image is for everybody: whose home folder a signature was read from is not. */
-function sideWithoutPaths<T extends Lineage['source']>(each: T): T {
+/** What stands beside an image is for everybody: from which folder of whose machine something was read is not. */
+function sideWithoutPaths<T extends Lineage['source']>(side: T): T {
   return {
-    ...each,
-    signers: each.signers.map((signer) => ({
-      ...signer,
-      store: signer.store.startsWith('/') ? 'a folder' : signer.store,
-    })),
+    ...side,
+    reference: withoutPath(side.reference),
+    scopes: side.scopes.map(({ transport, name }) => ({ transport, name: withoutPath(name) })),
+    signers: side.signers.map((signer) => ({ ...signer, store: withoutPath(signer.store) })),
   };
+}
+
+/** `oci:/home/alice/image:1` is an image in a folder, wherever that is. */
+function withoutPath(text: string): string {
+  const [, transport] = /^(dir|oci|oci-archive|docker-archive):/.exec(text) ?? [];
+  return transport === undefined ? (text.startsWith('/') ? 'a folder' : text) : `${transport}:…`;
 }
 
 function withoutPaths(lineage: Lineage): Lineage {

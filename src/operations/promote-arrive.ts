@@ -1,5 +1,4 @@
 /** Everything is at the destination under its digests: it is verified there, recorded, and may then be named. */
-import type { Digest } from '../base/digest.ts';
 import { BullaError } from '../base/errors.ts';
 import { formatImageName } from '../base/image-name.ts';
 import type { Manifest } from '../base/manifest.ts';
@@ -88,9 +87,9 @@ export async function arrive(promoting: Promoting, done: Brought, worlds: Worlds
 const atOnce = 8;
 
 /** The destination has the very manifests under their digests, whatever it answered when it got them. */
-async function checkThere({ top, judged }: CopyPlan, { registry, path }: NamedPlace): Promise<void> {
-  const digests = new Set<Digest>([top.digest, ...judged.map(({ digest }) => digest)]);
-  await inParallel([...digests], atOnce, (digest) => registry.manifest(path, digest));
+async function checkThere({ top, parts }: CopyPlan, { registry, path }: NamedPlace): Promise<void> {
+  const manifests = [...parts.images, ...parts.indexes, top];
+  await inParallel(manifests, atOnce, ({ digest }) => registry.manifest(path, digest));
 }
 
 /**

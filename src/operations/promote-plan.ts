@@ -40,7 +40,7 @@ export async function planPromotion(
     request.mode === 'carry'
       ? await carryPolicy(plan, { by: sourceBy, destination: reference }, worlds.from)
       : undefined;
-  const judges = judgesAt(carry, destinationBy ?? (request.mode === 'carry' ? undefined : sourceBy));
+  const judges = judgesAt(carry, destinationBy);
   if (request.keepPrevious === true && previous !== undefined && previous.digest !== plan.top.digest)
     await checkPreviousTag(place, previous.digest);
   return {
@@ -61,10 +61,11 @@ function referenceOf({ destination }: PromoteRequest): Reference {
   throw new RangeError('checked before');
 }
 
-/** All of them must accept. */
+/** All of them must accept. The source's own policy is never asked: what it believes is believed of the source. */
 function judgesAt(carry: CarryPolicy | undefined, by: JudgedBy | undefined): readonly JudgedBy[] {
-  const made = carry === undefined ? [] : [{ kind: 'policy', given: carry.policy } as const];
-  return by === undefined ? made : [...made, by];
+  if (carry === undefined) return [by ?? { kind: 'policy' }];
+  const made = { kind: 'policy', given: carry.policy } as const;
+  return by === undefined ? [made] : [made, by];
 }
 
 /** Where the name means the image already, whose signatures its policy accepts. */

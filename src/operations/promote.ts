@@ -34,7 +34,7 @@ export type PromoteRequest = BlobTold & {
   readonly mode: PromotionMode;
   /** Judges the source; it must demand a signature. Default: the policy that containers/image's search path finds. */
   readonly sourceBy?: PolicyJudge;
-  /** Judges the destination, under its name. Default: as `sourceBy`; for carried signatures the policy made for them alone. */
+  /** Judges the destination, under its name. Default: as of `sourceBy`, the one that is found; for carried signatures the policy made for them alone. */
   readonly destinationBy?: PolicyJudge;
   /** Keys, opened or on their way; at least one for `re-sign`, none for `carry`. */
   readonly signers?: readonly (Signer | SigningPlan)[] | Promise<readonly (Signer | SigningPlan)[]>;

@@ -245,8 +245,11 @@ test(
         ...['copy', '--quiet', '--all', '--policy', prodPolicy, '--src-tls-verify=false'],
         ...['--src-creds', 'user:correct horse', to, `dir:${bench.path('all')}`],
       ]);
+      const writes = (): number => prod.log().match(/"(?:PUT|POST|PATCH) /g)?.length ?? 0;
+      const before = writes();
       const again = await promoted(stage, ...flags, from, to);
       assert.equal(again.changed, false);
+      assert.equal(writes(), before);
 
       const [victim = ''] = instances;
       rmSync(bench.path('sig', 'dev', 'team', `app@${victim.replace(':', '=')}`), { recursive: true });

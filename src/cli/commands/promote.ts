@@ -22,7 +22,13 @@ import {
 import { openProgress } from '../progress.ts';
 import { foreseenJson, foreseenLines, promotedJson, promotedLines } from '../promote-lines.ts';
 import { type PromotionPlan, planByStages } from '../promote-stages.ts';
-import { formatOption, modeOption, policiesOption, withPromoteOptions } from '../promote-options.ts';
+import {
+  formatOption,
+  modeOption,
+  offlinePolicies,
+  policiesOption,
+  withPromoteOptions,
+} from '../promote-options.ts';
 import { openNamedSigners } from '../signers.ts';
 import { statusCommand } from './promote-status.ts';
 import { verdictJson, verdictLines } from '../verdict.ts';
@@ -76,7 +82,7 @@ async function planOf(
     source: parseImageName(source),
     destination: parseImageName(destination ?? ''),
     parsed,
-    policies: {},
+    policies: policiesOption(parsed),
     reach: async (worlds) => worlds,
   };
 }
@@ -98,8 +104,7 @@ async function run(
       source,
       destination,
       mode,
-      ...policies,
-      ...policiesOption(parsed),
+      ...offlinePolicies(policies, parsed),
       identities,
       ...(signers !== undefined && { signers: signers.all }),
       ...(format !== undefined && { format }),

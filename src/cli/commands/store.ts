@@ -19,7 +19,7 @@ export function command(context: CommandContext): Command {
       context,
     ).addHelpText(
       'after',
-      `${gitHelp}\nExamples:\n  $ bulla store publish /srv/staging /var/www/signatures\n  $ bulla store publish /srv/staging git+ssh://git@git.example.com/sigs.git#prod`,
+      `${gitHelp}\nExample:\n  $ bulla store publish /srv/staging /var/www/signatures\n  $ bulla store publish /srv/staging git+ssh://git@git.example.com/sigs.git#prod`,
     ),
   );
   store.addCommand(
@@ -29,7 +29,7 @@ export function command(context: CommandContext): Command {
       context,
     ).addHelpText(
       'after',
-      `${gitHelp}\nExamples:\n  $ bulla store fetch /mnt/transfer/signatures /var/lib/containers/sigstore\n  $ bulla store fetch git+https://git.example.com/sigs.git#prod /var/www/signatures`,
+      `${gitHelp}\nExample:\n  $ bulla store fetch /mnt/transfer/signatures /var/lib/containers/sigstore\n  $ bulla store fetch git+https://git.example.com/sigs.git#prod /var/www/signatures`,
     ),
   );
   return store
