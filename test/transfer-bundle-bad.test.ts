@@ -338,6 +338,25 @@ test('lists within lists, deeper than anybody makes them', async () => {
   assert.equal(verdict?.accepted, true);
 });
 
+test('platforms that are none, of an image that is no list, or out of order', async () => {
+  const withPlatforms = (platforms: string[]): string =>
+    stage.changed(good, (files) =>
+      editList(files, (list) => {
+        list.images = list.images.map(({ reference, mediaType, digest, size, ...rest }) => ({
+          reference,
+          mediaType,
+          digest,
+          size,
+          platforms,
+          ...rest,
+        }));
+      }),
+    );
+  await refused(withPlatforms(['linux/amd64']), 'transfer.contradictory');
+  await refused(withPlatforms(['linux/\u001b[31mred']), 'transfer.malformed');
+  await refused(withPlatforms(['linux/s390x', 'linux/amd64']), 'transfer.malformed');
+});
+
 test('two policies, and a name that would mean two images', async () => {
   const two = stage.changed(
     good,
