@@ -111,8 +111,9 @@ test('more entries than any bundle has', () => {
 });
 
 test('a bomb', () => {
-  const zeros = forgeEntry({ name: 'blobs/zeros', content: new Uint8Array(300_000_000) });
-  return tooLarge(written('bomb.tar', gzipSync(zeros)));
+  // one MiB of zeros, packed once and there three hundred times: gzip reads them as one
+  const zeros = gzipSync(new Uint8Array(1_048_576));
+  return tooLarge(written('bomb.tar', Buffer.concat(Array.from({ length: 300 }, () => zeros))));
 });
 
 /** By one door alone: it takes its seconds. */
@@ -336,6 +337,25 @@ test('lists within lists, deeper than anybody makes them', async () => {
   // one is read, and what is in it is judged: it is the signed image
   const [verdict] = await verifyTransfer({ file: nested(1), by: policy }, stage.world);
   assert.equal(verdict?.accepted, true);
+});
+
+test('platforms that are none, of an image that is no list, or out of order', async () => {
+  const withPlatforms = (platforms: string[]): string =>
+    stage.changed(good, (files) =>
+      editList(files, (list) => {
+        list.images = list.images.map(({ reference, mediaType, digest, size, ...rest }) => ({
+          reference,
+          mediaType,
+          digest,
+          size,
+          platforms,
+          ...rest,
+        }));
+      }),
+    );
+  await refused(withPlatforms(['linux/amd64']), 'transfer.contradictory');
+  await refused(withPlatforms(['linux/\u001b[31mred']), 'transfer.malformed');
+  await refused(withPlatforms(['linux/s390x', 'linux/amd64']), 'transfer.malformed');
 });
 
 test('two policies, and a name that would mean two images', async () => {

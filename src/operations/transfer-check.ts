@@ -84,7 +84,10 @@ function checkOrder({ index: { images, members }, path }: Transfer): void {
     isRising(images.map(({ reference }) => referenceText(reference))) &&
     isRising(members.map(({ name }) => name)) &&
     images.every(
-      (each) => isRising(each.signatures.map(placeInOrder)) && isRising(each.attachments.map(placeInOrder)),
+      (each) =>
+        isRising(each.platforms ?? []) &&
+        isRising(each.signatures.map(placeInOrder)) &&
+        isRising(each.attachments.map(placeInOrder)),
     )
   )
     return;
@@ -97,10 +100,10 @@ export function packedInstances({ platforms }: Pick<TransferImage, 'platforms'>)
   return { kind: 'platforms', platforms: platforms.map(platformOf) };
 }
 
-/** @throws BullaError `transfer.malformed` */
+/** @throws BullaError `transfer.malformed`: what is printed of it must not be the file's to choose */
 export function platformOf(text: string): Platform {
-  const [os = '', architecture = '', variant, ...more] = text.split('/');
-  if (os !== '' && architecture !== '' && variant !== '' && more.length === 0)
+  const [, os, architecture, variant] = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text) ?? [];
+  if (os !== undefined && architecture !== undefined)
     return { os, architecture, ...(variant !== undefined && { variant }) };
   throw new BullaError('transfer.malformed', `"${printable(text)}" is no platform`);
 }
@@ -113,8 +116,9 @@ async function closureOf(
 ): Promise<Found> {
   try {
     const found = new Found(sizes);
-    const { top, parts } = await chooseParts(opened, { instances: packedInstances(image) });
+    const { top, parts, isList } = await chooseParts(opened, { instances: packedInstances(image) });
     checkEntry(image, top);
+    if (!isList && image.platforms !== undefined) throw contradicts(top, 'is no list, and has no platforms');
     found.add(top, parts);
     await addAttachments(image, opened, found);
     for (const entry of image.signatures) {
