@@ -403,16 +403,22 @@ test('no repository is looked for, and the user may forbid git to', options, asy
   mkdirSync(stage.path('tmp'));
   stage.git('init', '--quiet', 'tmp');
   stage.git('-C', 'tmp', 'config', 'core.repositoryFormatVersion', '99');
-  const before = process.env['TMPDIR'];
-  process.env['TMPDIR'] = stage.path('tmp');
-  try {
-    equal((await stage.merge(stage.staging.path, 'git+file:sigs.git')).added.length, 1);
-    equal((await stage.merge('git+file:sigs.git', stage.path('out'))).added.length, 1);
-  } finally {
-    if (before === undefined) delete process.env['TMPDIR'];
-    else process.env['TMPDIR'] = before;
-  }
+  using _temporary = temporaryFolderAt(stage.path('tmp'));
+  equal((await stage.merge(stage.staging.path, 'git+file:sigs.git')).added.length, 1);
+  equal((await stage.merge('git+file:sigs.git', stage.path('out'))).added.length, 1);
 });
+
+/** Where temporary files go meanwhile. */
+function temporaryFolderAt(path: string): Disposable {
+  const before = process.env['TMPDIR'];
+  process.env['TMPDIR'] = path;
+  return {
+    [Symbol.dispose]: () => {
+      if (before === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = before;
+    },
+  };
+}
 
 test('a bundle that crossed as a file is fetched from, and not published to', options, async () => {
   using stage = openStage();
@@ -517,9 +523,8 @@ test('a branch too large to fetch ends the fetch', options, async () => {
 test('what was fetched is gone afterwards, and git that is missing has a hint', options, async () => {
   using stage = openStage();
   stage.git('init', '--quiet', '--bare', '--initial-branch=main', 'sigs.git');
-  const left = (): readonly string[] =>
-    readdirSync(tmpdir()).filter((name) => name.startsWith('.bulla-tmp-'));
-  const before = left();
+  mkdirSync(stage.path('tmp'));
+  using _temporary = temporaryFolderAt(stage.path('tmp'));
   await stage.merge('git+file:sigs.git', stage.path('out'));
   for (const [from, to] of [
     ['git+file:out', stage.path('x')],
@@ -533,5 +538,5 @@ test('what was fetched is gone afterwards, and git that is missing has a hint', 
     (error: unknown) =>
       isBullaError(error, 'process.not-found') && match(error.hint ?? '', /install git/) === undefined,
   );
-  deepEqual(left(), before);
+  deepEqual(readdirSync(stage.path('tmp')), []);
 });
