@@ -146,6 +146,7 @@ test('what images share is asked for once and sent once; a second sync writes no
     equal(counts(destination.lines, /^GET \/v2\/$/), 1, 'one ping for all');
     equal(counts(destination.lines, /^PUT .*manifests/), 4, 'each manifest once, by its tag');
     equal(counts(destination.lines, /^HEAD .*manifests/), 4, 'looked at when it is there, not before');
+    equal(counts(destination.lines, /^HEAD .*blobs/), 6);
     const [before, asked] = [destination.lines.length, source.lines.length];
     deepEqual(statesOf(await sync(request, worlds)), ['1 there', '2 there', '3 there', '4 there']);
     const again = destination.lines.slice(before);

@@ -11,6 +11,7 @@ import { sync, type SyncedImage, type SyncRequest } from '../../operations/sync.
 import type { CommandContext } from '../command.ts';
 import {
   copiedOption,
+  identityOption,
   isSigning,
   judgedByPolicy,
   refuseUnsupported,
@@ -43,7 +44,6 @@ import {
 import {
   openSyncWorlds,
   type OpenedWorlds,
-  signIdentityOption,
   sourceOption,
   targetOption,
   withSyncOptions,
@@ -99,7 +99,7 @@ function requestOf(parsed: Parsed, { terminal }: CommandContext): Omit<SyncReque
     scoped: flagOption(parsed, 'scoped'),
     keepGoing: flagOption(parsed, 'keepGoing'),
     dryRun: flagOption(parsed, 'dryRun'),
-    identities: listOption(parsed, 'signIdentity').map(signIdentityOption),
+    identities: listOption(parsed, 'signIdentity').map(identityOption),
     ...(appendSuffix !== undefined && { appendSuffix }),
     ...(platform !== undefined && { platform }),
     ...(parallelImages !== undefined && { parallelImages: Math.min(parallelImages, 32) }),
