@@ -138,6 +138,10 @@ const exitCodes = {
   'copy.digest-freezes': 2,
   'copy.preserve-digests': 2,
   'copy.attachments-freeze': 2,
+  // syncing: what is asked for cannot be, or is not there
+  'sync-file.malformed': 2,
+  'sync.same-destination': 2,
+  'sync.nothing': 3,
   // promoting
   'promote.not-carryable': 2,
   'promote.source-moved': 3,
@@ -161,10 +165,6 @@ const exitCodes = {
   'transfer.contradictory': 1,
   'transfer.untrusted': 2,
   'transfer.name-clash': 2,
-  // syncing: what is asked for cannot be, or is not there
-  'sync-file.malformed': 2,
-  'sync.same-destination': 2,
-  'sync.nothing': 3,
   // stores
   'store.unreadable': 3,
   'store.too-many-signatures': 3,

@@ -1,4 +1,5 @@
 /** What became of the images of a sync, as lines for people and as JSON for machines. */
+import { printable } from '../base/bytes.ts';
 import type { BullaError } from '../base/errors.ts';
 import type { CheckedImage, Lack } from '../operations/sync-check.ts';
 import type { SyncedImage } from '../operations/sync.ts';
@@ -9,7 +10,8 @@ import { verdictJson, verdictLines } from './verdict.ts';
 type Paint = Terminal['paint'];
 
 export function syncLines(image: SyncedImage, paint: Paint): readonly string[] {
-  const { state, source, destination = '' } = image;
+  const { state } = image;
+  const { source, destination } = shown(image);
   switch (state) {
     case 'copied':
     case 'there': {
@@ -22,7 +24,7 @@ export function syncLines(image: SyncedImage, paint: Paint): readonly string[] {
       return [`${state} ${destination} ${digest}${along === '' ? '' : `, with ${along}`}`];
     }
     case 'refused':
-      return verdictLines(image.verdict, false, paint);
+      return verdictLines({ ...image.verdict, image: source }, false, paint);
     case 'failed':
       return [`${paint('failed', 'red')} ${source}`];
     case 'planned':
@@ -32,15 +34,24 @@ export function syncLines(image: SyncedImage, paint: Paint): readonly string[] {
   }
 }
 
+/** A folder's name may be anything. */
+function shown({ source, destination = '' }: Pick<SyncedImage, 'source' | 'destination'>): {
+  readonly source: string;
+  readonly destination: string;
+} {
+  return { source: printable(source, 1000), destination: printable(destination, 1000) };
+}
+
 export function checkLines(image: CheckedImage, paint: Paint): readonly string[] {
-  const { state, source, destination = '' } = image;
+  const { state } = image;
+  const { source, destination } = shown(image);
   switch (state) {
     case 'complete':
       return [`${paint('complete', 'green')} ${destination} ${image.lack.digest}`];
     case 'lacks':
       return [`${paint('lacks', 'red')} ${destination} ${image.lack.digest}: ${lackText(image.lack)}`];
     case 'refused':
-      return verdictLines(image.verdict, false, paint);
+      return verdictLines({ ...image.verdict, image: source }, false, paint);
     case 'failed':
       return [`${paint('failed', 'red')} ${source}`];
   }

@@ -6,7 +6,7 @@ import { type Command, Option } from 'commander';
 import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
-import { formatReference, parseReference, type Reference } from '../base/reference.ts';
+import { parseReference, type Reference } from '../base/reference.ts';
 import { readSyncFile } from '../operations/sync-file.ts';
 import { referenceFor, type SyncSource, type SyncTarget } from '../operations/sync-plan.ts';
 import type { SyncWorlds } from '../operations/sync.ts';
@@ -92,22 +92,6 @@ function plainName(text: string): string {
     `"${printable(text, 200)}" has a transport, which --src and --dest name`,
     {
       hint: `write ${printable(name ?? '', 200)}`,
-    },
-  );
-}
-
-/**
- * A reference to sign for, written in full: without tag and digest it stands for the destination.
- * @throws BullaError `usage.invalid`, `reference.malformed`
- */
-export function signIdentityOption(text: string): Reference {
-  const reference = parseReference(text);
-  if (formatReference(reference) === text) return reference;
-  throw new BullaError(
-    'usage.invalid',
-    `--sign-identity ${text} is short for ${formatReference(reference)}`,
-    {
-      hint: 'write the reference in full',
     },
   );
 }

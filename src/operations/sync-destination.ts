@@ -2,7 +2,7 @@
  * What the images of one sync share at their destination: what is known to be there is not asked for again, and what two of them
  * need is sent once. It is the registry's own word, as ever, or what this sync has put there.
  */
-import type { Digest } from '../base/digest.ts';
+import { type Digest, digestOf } from '../base/digest.ts';
 import { isBullaError } from '../base/errors.ts';
 import type { Registries } from '../registry/registries.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -30,6 +30,8 @@ export type KnownDestination = {
 type Repository = {
   /** Its tags when they were listed, and those given since. Undefined: not listed. */
   tags?: Set<string>;
+  /** There were none: no image in it was whole. */
+  wasEmpty?: boolean;
   /** Manifests put there, by their digests. */
   readonly manifests: Set<string>;
   /** True: it is there. */
@@ -50,14 +52,23 @@ export function rememberDestination(world: World): KnownDestination {
   return {
     world: withRegistries(world, (registry) => remembering(memory, registry)),
     learn: async (registry, path) => {
-      try {
-        repositoryIn(memory, registry, path).tags = new Set(await registry.tags(path));
-      } catch (error) {
-        if (!isBullaError(error)) throw error;
-        if (error.code === 'image.not-found') repositoryIn(memory, registry, path).tags = new Set();
-      }
+      const tags = await tagsIn(registry, path);
+      if (tags === undefined) return;
+      const repository = repositoryIn(memory, registry, path);
+      repository.tags = new Set(tags);
+      repository.wasEmpty = tags.length === 0;
     },
   };
+}
+
+/** Undefined: it cannot be listed. */
+async function tagsIn(registry: Registry, path: string): Promise<readonly string[] | undefined> {
+  try {
+    return await registry.tags(path);
+  } catch (error) {
+    if (!isBullaError(error)) throw error;
+    return error.code === 'image.not-found' ? [] : undefined;
+  }
 }
 
 function repositoryIn({ repositories }: Memory, { domain }: Registry, path: string): Repository {
@@ -76,8 +87,8 @@ function remembering(memory: Memory, registry: Registry): Registry {
     putManifest: async (path, name, manifest, options) => {
       await registry.putManifest(path, name, manifest, options);
       const { tags, manifests } = at(path);
-      if (isDigest(name)) manifests.add(name);
-      else tags?.add(name);
+      if (!isDigest(name)) tags?.add(name);
+      manifests.add(isDigest(name) ? name : digestOf(manifest.bytes));
     },
     hasBlob: (path, digest) => hasBlob(memory, registry, path, digest),
     sendBlob: (path, blob, feed, options) =>
@@ -94,10 +105,10 @@ function isDigest(name: string): boolean {
 /** Tags that several programs add to: what they mean is asked for at the moment when it counts. */
 const sharedTag = /^sha(?:256|384|512)-[0-9a-f]{64}/;
 
-/** A repository without tags has no image that is whole; what else is by its digest is asked for. */
-function isKnownAbsent({ tags, manifests }: Repository, name: string): boolean {
+/** By its digest an image is asked for, but where there was none before. */
+function isKnownAbsent({ tags, wasEmpty, manifests }: Repository, name: string): boolean {
   if (tags === undefined || sharedTag.test(name)) return false;
-  return isDigest(name) ? tags.size === 0 && !manifests.has(name) : !tags.has(name);
+  return isDigest(name) ? wasEmpty === true && !manifests.has(name) : !tags.has(name);
 }
 
 function note(memory: Memory, registry: Registry, path: string, digest: Digest): void {

@@ -161,15 +161,12 @@ async function findInFolder(root: string, from: World): Promise<readonly FoundIm
       throw fileError(error, folder, 'read');
     });
     if (entries.some((entry) => entry.name === 'manifest.json' && !entry.isDirectory())) {
+      if (found.length >= mostImages) throw tooLarge(root, `${mostImages} images`);
       found.push(relative);
       return;
     }
-    if (depth >= deepest || found.length >= mostImages)
-      throw new BullaError(
-        'io.too-large',
-        `${printable(folder)}: more than ${depth >= deepest ? `${deepest} folders deep` : `${mostImages} images`}`,
-      );
     const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    if (depth >= deepest && folders.length > 0) throw tooLarge(folder, `${deepest} folders in each other`);
     for (const name of folders.toSorted())
       await walk(relative === '' ? name : `${relative}/${name}`, depth + 1);
   };
@@ -183,6 +180,10 @@ async function findInFolder(root: string, from: World): Promise<readonly FoundIm
       name: relative === '' ? posix.basename(resolve(root)) : relative,
     };
   });
+}
+
+function tooLarge(folder: string, what: string): BullaError {
+  return new BullaError('io.too-large', `${printable(folder)} has more than ${what}`);
 }
 
 function destinationOf(name: string, request: PlanRequest): ImageName {

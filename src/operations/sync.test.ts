@@ -1,7 +1,7 @@
 /** Syncs where registries misbehave, and what their images share: who is asked, how often, and what becomes of the others. */
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { rmSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -15,9 +15,10 @@ import {
 import { utf8 } from '../base/bytes.ts';
 import { mediaTypes } from '../base/descriptor.ts';
 import { digestOf } from '../base/digest.ts';
-import { type ErrorCode, isBullaError } from '../base/errors.ts';
+import { BullaError, type ErrorCode, isBullaError } from '../base/errors.ts';
 import { parseReference } from '../base/reference.ts';
 import { descriptorOf } from '../images/image-contract.ts';
+import type { Signer } from '../keys/signer.ts';
 import { checkSync } from './sync-check.ts';
 import { parseSyncFile } from './sync-file.ts';
 import { sync, type SyncedImage, type SyncReceipt, type SyncRequest } from './sync.ts';
@@ -145,6 +146,7 @@ test('what images share is asked for once and sent once; a second sync writes no
     equal(counts(destination.lines, /^GET \/v2\/$/), 1, 'one ping for all');
     equal(counts(destination.lines, /^PUT .*manifests/), 4, 'each manifest once, by its tag');
     equal(counts(destination.lines, /^HEAD .*manifests/), 4, 'looked at when it is there, not before');
+    equal(counts(destination.lines, /^HEAD .*blobs/), 6);
     const [before, asked] = [destination.lines.length, source.lines.length];
     deepEqual(statesOf(await sync(request, worlds)), ['1 there', '2 there', '3 there', '4 there']);
     const again = destination.lines.slice(before);
@@ -174,6 +176,42 @@ test('the policy is read once, and it judges every image', async () => {
     const receipt = await sync({ ...request, parallelImages: 1, onImage }, { from: world, to: world });
     deepEqual(statesOf(receipt), ['1 copied', '2 copied', '3 refused', '4 copied']);
     equal(counts(destination.lines, /manifests\/3/), 0);
+  });
+});
+
+test('one key signs one image after another; a key that does not open ends the sync before anything is moved', async () => {
+  await using source = await serve(four);
+  await using destination = await serve({});
+  await inWorld(async (world, folder) => {
+    const worlds = { from: world, to: world };
+    let [under, most] = [0, 0];
+    const signer: Signer = {
+      kind: 'gnupg',
+      keyId: 'A'.repeat(40),
+      sign: async (message) => {
+        under += 1;
+        most = Math.max(most, under);
+        await new Promise((resolve) => setImmediate(resolve));
+        under -= 1;
+        return new Uint8Array([0xa3, ...message]);
+      },
+      [Symbol.asyncDispose]: async () => undefined,
+    };
+    const identities = [parseReference('prod.example.com/ns')];
+    const request = requestOf(source, destination, { identities });
+    deepEqual(statesOf(await sync({ ...request, signers: [signer] }, worlds)), [
+      ...['1 copied', '2 copied', '3 copied', '4 copied'],
+    ]);
+    equal(most, 1);
+    const [signed = ''] = (await readdir(join(folder, 'sig', 'm'))).toSorted();
+    const blob = await readFile(join(folder, 'sig', 'm', signed, 'signature-1'), 'utf8');
+    match(blob, /"docker-reference":"prod\.example\.com\/ns\/app:[1-4]"/);
+    const before = destination.lines.length;
+    const broken = Promise.reject(new BullaError('key.passphrase-wrong', 'no'));
+    await rejects(sync({ ...request, signers: broken }, worlds), (error) =>
+      isBullaError(error, 'key.passphrase-wrong'),
+    );
+    equal(counts(destination.lines.slice(before), /^(?:PUT|POST|HEAD)/), 0);
   });
 });
 

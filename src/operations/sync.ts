@@ -14,6 +14,7 @@ import {
   type SyncPlan,
   type WorldFor,
 } from './sync-plan.ts';
+import { inTurns } from './sync-signers.ts';
 import { keepAnswers } from './sync-source.ts';
 import { type KnownDestination, rememberDestination } from './sync-destination.ts';
 import type { ImageVerdict } from './verify.ts';
@@ -78,6 +79,9 @@ const imagesAtOnce = 8;
  * @throws BullaError what `planSync` throws, `policy.*`, `key.*`; what goes wrong with one image is in its row
  */
 export async function sync(request: SyncRequest, worlds: SyncWorlds): Promise<SyncReceipt> {
+  const opening = inTurns(request.signers);
+  // heard of once it is waited for
+  opening.catch(() => undefined);
   const plan = await planSync(request, worlds.from, worldsFor(worlds));
   checkIdentities(request, plan);
   if (request.dryRun === true) return { images: [...plan.items.map(plannedRow), ...unlistedRows(plan)] };
@@ -87,11 +91,12 @@ export async function sync(request: SyncRequest, worlds: SyncWorlds): Promise<Sy
     worlds.from,
   );
   const place = rememberDestination(worlds.to);
-  await learnDestinations(plan.items, place);
+  // keys open while tags are listed; one that does not is nobody's image's fault
+  const [signers] = await Promise.all([opening, learnDestinations(plan.items, place)]);
   const copyItem = async (item: SyncItem): Promise<SyncedImage> => {
     const { source, destination } = item;
     const identities = (request.identities ?? []).map((each) => identityFor(each, item, request));
-    const asked = { ...request, source, destination, judge, identities };
+    const asked = { ...request, source, destination, judge, identities, signers };
     return syncOne(asked, { from: keepAnswers(item), to: place.world });
   };
   return { images: [...(await runAll(plan, request, copyItem)), ...unlistedRows(plan)] };

@@ -1,12 +1,12 @@
 /** Syncs between real registries and folders, beside skopeo's own: the same trees, tags and digests, signatures that both believe. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
+import { type RealRegistry, registryUser, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
 import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, type PeerResult } from '../support/peers.ts';
@@ -251,6 +251,47 @@ test(
       const made = await tagsBelow(to, 'bulla/');
       assert.deepEqual(made, await tagsBelow(to, 'skopeo/'));
       assert.equal(made['src.example.com/other/app:2.0'], digests['other/app:2.0']);
+    }),
+);
+
+test(
+  'yaml: each registry is reached as the file says, and as skopeo reaches it',
+  needs('skopeo', 'docker-registry', 'gpg', 'openssl'),
+  () =>
+    onStage(async (stage) => {
+      const { bench, from, to, digests } = stage;
+      const guarded = await startRegistry(bench, { tls: true, users: true });
+      const creds = `${registryUser.name}:${registryUser.password}`;
+      const target = `docker://${guarded.host}/secret/app:1.0`;
+      const there = ['--src-tls-verify=false', '--dest-tls-verify=false', '--dest-creds', creds];
+      await bench.ok('skopeo', ['copy', '--quiet', ...there, `docker://${from.host}/ns/app:1.0`, target]);
+      const certs = bench.path('certs');
+      mkdirSync(certs);
+      copyFileSync(guarded.certificates?.ca ?? '', join(certs, 'ca.crt'));
+      const file = bench.path('sync.yaml');
+      const open = `${from.host}:\n  tls-verify: false\n  images: {other/app: []}\n`;
+      const write = (settings: string): void =>
+        writeFileSync(file, `${open}${guarded.host}:\n  images: {secret/app: []}\n${settings}`);
+      const user = `  credentials: { username: ${registryUser.name}, password: ${registryUser.password} }\n`;
+      write(`${user}  tls-verify: true\n  cert-dir: ${certs}\n`);
+      const args = ['--src', 'yaml', '--dest', 'docker', '--dest-tls-verify=false', file];
+      await bench.ok('skopeo', ['sync', ...args, `${to.host}/skopeo`]);
+      const synced = await bench.bulla(['sync', ...args, `${to.host}/bulla`]);
+      assert.equal(synced.exitCode, 0, synced.stderr);
+      assert.equal((synced.stdout + synced.stderr).includes(registryUser.password), false);
+      const made = await tagsBelow(to, 'bulla/');
+      assert.deepEqual(made, await tagsBelow(to, 'skopeo/'));
+      assert.deepEqual(made, { 'app:1.0': digests['ns/app:1.0'], 'app:2.0': digests['other/app:2.0'] });
+      for (const [settings, code] of [
+        [`  tls-verify: true\n  cert-dir: ${certs}\n`, 'registry.unauthorized'],
+        [user, 'http.certificate-refused'],
+      ] as const) {
+        write(settings);
+        const refused = await bench.bulla(['sync', '--retry-times=0', ...args, `${to.host}/refused`]);
+        assert.equal(refused.exitCode, 3, refused.stderr);
+        assert.ok(refused.stderr.includes(`[${code}]`), refused.stderr);
+      }
+      assert.deepEqual(await tagsBelow(to, 'refused/'), {});
     }),
 );
 

@@ -6,10 +6,16 @@ import { Command } from 'commander';
 import { utf8 } from '../../base/bytes.ts';
 import { BullaError } from '../../base/errors.ts';
 import { replaceFile } from '../../io/files.ts';
-import { checkSync } from '../../operations/sync-check.ts';
+import { type CheckedImage, checkSync } from '../../operations/sync-check.ts';
 import { sync, type SyncedImage, type SyncRequest } from '../../operations/sync.ts';
 import type { CommandContext } from '../command.ts';
-import { copiedOption, judgedByPolicy, refuseUnsupported, withTwinOptions } from '../copy-options.ts';
+import {
+  copiedOption,
+  identityOption,
+  judgedByPolicy,
+  refuseUnsupported,
+  withTwinOptions,
+} from '../copy-options.ts';
 import {
   countOption,
   flagOption,
@@ -37,7 +43,6 @@ import {
 import {
   openSyncWorlds,
   type OpenedWorlds,
-  signIdentityOption,
   sourceOption,
   targetOption,
   withSyncOptions,
@@ -93,7 +98,7 @@ function requestOf(parsed: Parsed, { terminal }: CommandContext): Omit<SyncReque
     scoped: flagOption(parsed, 'scoped'),
     keepGoing: flagOption(parsed, 'keepGoing'),
     dryRun: flagOption(parsed, 'dryRun'),
-    identities: listOption(parsed, 'signIdentity').map(signIdentityOption),
+    identities: listOption(parsed, 'signIdentity').map(identityOption),
     ...(appendSuffix !== undefined && { appendSuffix }),
     ...(platform !== undefined && { platform }),
     ...(parallelImages !== undefined && { parallelImages: Math.min(parallelImages, 32) }),
@@ -159,29 +164,32 @@ async function runCheck(
 }
 
 type Paint = CommandContext['terminal']['paint'];
+type Row = SyncedImage | CheckedImage;
 type Lines<Image> = (image: Image, paint: Paint) => readonly string[];
 
 /**
- * Results on stdout, as they come where no bar is in the way, and each once; with --json remarks on stderr instead.
+ * Results on stdout, as they come where no bar is in the way, and each once; with --json remarks on stderr instead. Why an image
+ * failed is on stderr always.
  */
 function printer({ terminal, json }: { terminal: CommandContext['terminal']; json: boolean }): {
-  now<Image>(image: Image, lines: Lines<Image>): void;
-  later<Image>(image: Image, lines: Lines<Image>): void;
+  now<Image extends Row>(image: Image, lines: Lines<Image>): void;
+  later<Image extends Row>(image: Image, lines: Lines<Image>): void;
 } {
-  const printed = new Set<unknown>();
-  const paint: Paint = (word, colour) => terminal.paint(word, colour);
+  const printed = new Set<Row>();
+  const paint: Paint = (word, colour) => (json ? word : terminal.paint(word, colour));
+  const print = <Image extends Row>(image: Image, lines: Lines<Image>): void => {
+    if (printed.has(image)) return;
+    printed.add(image);
+    for (const line of lines(image, paint))
+      if (json) terminal.note(line);
+      else terminal.print(line);
+    if (image.state === 'failed') terminal.error(named(image.source, image.error));
+  };
   return {
     now: (image, lines) => {
-      if (terminal.interactive) return;
-      printed.add(image);
-      for (const line of lines(image, json ? (word) => word : paint))
-        if (json) terminal.note(line);
-        else terminal.print(line);
+      if (!terminal.interactive) print(image, lines);
     },
-    later: (image, lines) => {
-      if (json || printed.has(image)) return;
-      for (const line of lines(image, paint)) terminal.print(line);
-    },
+    later: print,
   };
 }
 
