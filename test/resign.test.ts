@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { type ErrorCode, isBullaError } from '../src/base/errors.ts';
 import { parseImageName } from '../src/base/image-name.ts';
-import { parseWhere, resign, type ResignReceipt, type ResignRequest, verify } from '../src/index.ts';
+import { parseWhere, resign, type ResignReceipt, type ResignRequest, sign, verify } from '../src/index.ts';
 import { testClock } from './support/registry-faults.ts';
 import { gpgRule, openRotationBench, type RotationBench, type TestKey } from './support/rotation-bench.ts';
 
@@ -575,4 +575,51 @@ test('the key is asked for one signature after another, however many images are 
       [images.length, new Set(images.map(({ state }) => state)), most],
       [6, new Set(['signed']), 1],
     );
+  }));
+
+test('by a trust.yaml, which needs but one, every old signature is made anew', () =>
+  onStage(async ({ bench, old, rotate }) => {
+    await bench.push('ns/app:1');
+    const names = ['1', '2', '3'].map((tag) => `${bench.host}/ns/app:${tag}`);
+    await bench.sign('ns/app:1', old.signer, names);
+    const policy = bench.path('trust.yaml');
+    await writeFile(
+      policy,
+      `apiVersion: bulla/v1\nsigners: { old: { type: gpg, keyPath: ${old.file} } }\ndefault: [{ type: signed, by: old, signedIdentity: { type: matchRepository } }]\n`,
+    );
+    const { images } = await rotate('ns/app', { policy });
+    assert.deepEqual(
+      images.flatMap(({ signatures }) => signatures.map(({ identity, state }) => [identity, state])),
+      names.map((name) => [name, 'signed']),
+    );
+  }));
+
+test('what an old sigstore signature says besides is said again, but not on the word of a record', () =>
+  onStage(async ({ bench }) => {
+    const [old, next] = [await bench.sigstoreKey('sig-old'), await bench.sigstoreKey('sig-next')];
+    const policy = await bench.policy('sigstore.json', { type: 'sigstoreSigned', keyPath: old.file });
+    const saidOf = async (name: string, more: Partial<ResignRequest>): Promise<unknown> => {
+      const image = parseImageName(`docker://${bench.host}/${name}`);
+      await sign({ image, signers: [old.signer], annotations: { approved: 'yes' } }, bench.world);
+      const where = [parseWhere(`${bench.host}/${name}`)];
+      const { images } = await resign(
+        { from: old.file, to: next.signer, policy, where, ...more },
+        bench.world,
+      );
+      assert.equal(images[0]?.state, 'signed', JSON.stringify(images));
+      const at = `http://${bench.host}/v2/${name.slice(0, -2)}`;
+      const tag = `${images[0].digest.replace(':', '-')}.sig`;
+      const { layers } = (await (await fetch(`${at}/manifests/${tag}`)).json()) as {
+        layers: { digest: string }[];
+      };
+      const payload = await (await fetch(`${at}/blobs/${layers.at(-1)?.digest}`)).json();
+      return (payload as { optional: Record<string, unknown> }).optional['approved'];
+    };
+    await bench.push('ns/one:1');
+    assert.equal(await saidOf('ns/one:1', {}), 'yes');
+    const { digest } = await bench.push('ns/two:1');
+    const digests = bench.path('record.txt');
+    await writeFile(digests, `${digest}\n`);
+    const more = { digests, compromisedSince: new Date(Date.now() - 3_600_000) };
+    assert.equal(await saidOf('ns/two:1', more), undefined);
   }));

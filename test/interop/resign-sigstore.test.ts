@@ -272,15 +272,8 @@ test(
       assert.equal(byKey.told['ns/unlogged:1'], 'refused  resign.no-trusted-time');
       assert.equal(byKey.told[lateTag], 'refused  resign.no-trusted-time');
 
-      const byRoot = await resign(
-        stage,
-        trust,
-        '--yes',
-        '--compromised-since',
-        since,
-        '--trusted-root',
-        stack.trustedRoot,
-      );
+      const seen = ['--trusted-root', stack.trustedRoot, '--rekor-url', stack.urls.rekor];
+      const byRoot = await resign(stage, trust, '--yes', '--compromised-since', since, ...seen);
       assert.equal(byRoot.exitCode, 1);
       assert.equal(byRoot.told['ns/early:1'], 'signed cosign', JSON.stringify(byRoot.receipt));
       assert.equal(byRoot.told['ns/bundled:1'], 'signed bundle');
@@ -288,6 +281,20 @@ test(
       assert.equal(byRoot.told[lateTag], 'refused  resign.no-trusted-time');
       assert.equal(await cosignAccepts(stage, next, early.image), true);
       assert.equal(await cosignAccepts(stage, next, bundled.image), true);
+      for (const [image, isBundle] of [
+        [early.image, false],
+        [bundled.image, true],
+      ] as const) {
+        const how = [`--new-bundle-format=${isBundle}`, '--trusted-root', stack.trustedRoot];
+        const { exitCode, stderr } = await bench.run('cosign', [
+          'verify',
+          '--key',
+          next.public,
+          ...how,
+          image,
+        ]);
+        assert.equal(exitCode, 0, `the new signature is logged too: ${stderr}`);
+      }
       assert.equal(await cosignAccepts(stage, next, unlogged.image), false);
       assert.equal(await cosignAccepts(stage, next, late.image), false);
       // the log of somebody else vouches for nothing
