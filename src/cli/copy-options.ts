@@ -48,16 +48,11 @@ const unsupported: readonly (readonly [flags: string, option: string, why: strin
   ['--dest-daemon-host <host>', 'destDaemonHost', 'the engine is found by DOCKER_HOST'],
   ['--src-shared-blob-dir <dir>', 'srcSharedBlobDir', 'an OCI layout holds its own blobs'],
   ['--dest-shared-blob-dir <dir>', 'destSharedBlobDir', 'an OCI layout holds its own blobs'],
-  ['--dest-compress', 'destCompress', 'layers are carried as they are'],
-  ['--dest-decompress', 'destDecompress', 'layers are carried as they are'],
-  ['--dest-compress-format <format>', 'destCompressFormat', 'layers are carried as they are'],
-  ['--dest-compress-level <n>', 'destCompressLevel', 'layers are carried as they are'],
-  ['--dest-force-compress-format', 'destForceCompressFormat', 'layers are carried as they are'],
   ['--sign-by-sq-fingerprint <fpr>', 'signBySqFingerprint', 'name the key by --sign-by'],
 ];
 
 /** Flags that have nothing to change here, as what they ask for is always so. */
-const alwaysSo: readonly string[] = ['--dest-precompute-digests', '--dest-oci-accept-uncompressed-layers'];
+const alwaysSo: readonly string[] = ['--dest-precompute-digests'];
 
 /** What is copied, and how. */
 export function withCopyOptions(command: Command): Command {

@@ -11,7 +11,8 @@ import { inParallel } from './in-parallel.ts';
 export type CopyProgress = { readonly passed: number; readonly total: number };
 
 export type CopiedItem = {
-  readonly kind: 'blob' | 'manifest';
+  /** `packed`: a layer has been packed anew, and is still to be sent. */
+  readonly kind: 'blob' | 'manifest' | 'packed';
   readonly digest: Digest;
   /** Bytes. */
   readonly size: number;
@@ -19,6 +20,8 @@ export type CopiedItem = {
   readonly sent: boolean;
   /** It was taken from another repository of the same registry. */
   readonly mounted?: boolean;
+  /** Of what is packed anew: what it was. */
+  readonly from?: Digest;
 };
 
 export type BlobTold = {
@@ -77,7 +80,8 @@ export function openBlobMover(source: Image, sink: ImageSink, told: BlobTold = {
 
 type Count = (passed: number, more: number) => void;
 
-function counter(tell: BlobTold['onProgress']): Count {
+/** Counts bytes for whoever is told of them. */
+export function counter(tell: BlobTold['onProgress']): Count {
   if (tell === undefined) return () => undefined;
   let [passed, total] = [0, 0];
   return (bytes, more) => {
@@ -118,7 +122,7 @@ function mountableFrom(source: Image, sink: DockerSink): string | undefined {
   return source.registry.domain === sink.registry.domain ? source.physical.path : undefined;
 }
 
-function isDockerImage(image: Image): image is DockerImage {
+export function isDockerImage(image: Image): image is DockerImage {
   return 'feed' in image;
 }
 

@@ -97,7 +97,7 @@ export async function copy(
 
   const found = await finding;
   const carried = request.removeListSignatures === true ? withoutThoseOf(chosen.top.digest, found) : found;
-  const changed = await changeManifests({ source, chosen, carried, request });
+  await using changed = await changeManifests({ source, chosen, carried, request });
   checkDestination(changed.top, request.destination);
   await checkPlaces(changed.carried, destination);
   const signing = await planSigning(request, destination, to);

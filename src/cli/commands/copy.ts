@@ -32,6 +32,7 @@ import {
   withRegistryOptions,
   withSigningOptions,
 } from '../options.ts';
+import { packingOption, withPackingOptions } from '../packing-options.ts';
 import { openProgress } from '../progress.ts';
 import { openSigners, type Signers } from '../signers.ts';
 import { verdictJson, verdictLines } from '../verdict.ts';
@@ -47,7 +48,7 @@ export function command(context: CommandContext): Command {
       'docker://…, a folder (oci:, dir:), an archive or an engine; a name without transport means docker://',
     )
     .argument('<destination>', 'the same');
-  withCopyOptions(withTwinOptions(copying));
+  withPackingOptions(withCopyOptions(withTwinOptions(copying)));
   withPlatformOptions(
     withPolicyOptions(withRegistriesDOption(withRegistryOptions(withSigningOptions(copying)))),
   );
@@ -131,11 +132,14 @@ function requestOf(
     throw new BullaError('usage.invalid', '--policy and --insecure-policy exclude each other');
   if (insecure) terminal.warn('--insecure-policy accepts anything');
   const platform = platformOption(parsed);
+  const { instances, changes } = copiedOption(parsed);
+  const packing = packingOption(parsed, destination, terminal);
   const parallelBlobs = countOption(parsed, 'imageParallelCopies', '--image-parallel-copies', 1);
   return {
     source,
     destination,
-    ...copiedOption(parsed),
+    instances,
+    changes: { ...changes, ...(packing !== undefined && { packing }) },
     by: insecure
       ? { kind: 'insecure-accept-anything' }
       : { kind: 'policy', ...(file !== undefined && { file }) },
@@ -151,7 +155,8 @@ function requestOf(
   };
 }
 
-function itemLine({ kind, digest, size, sent, mounted }: CopiedItem): string {
+function itemLine({ kind, digest, size, sent, mounted, from }: CopiedItem): string {
+  if (from !== undefined) return `${kind} ${digest} ${size} bytes, was ${from}`;
   const how = mounted === true ? ', mounted' : sent ? '' : ', there already';
   return `${kind} ${digest} ${size} bytes${how}`;
 }
