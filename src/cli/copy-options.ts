@@ -1,7 +1,6 @@
 /** skopeo copy's flags: twins of the registry flags for source and destination, and what is done on the way. */
 import { type Command, Option } from 'commander';
 
-import type { Platform } from '../base/descriptor.ts';
 import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
 import { formatReference, parseReference, type Reference } from '../base/reference.ts';
@@ -10,7 +9,7 @@ import type { CopiedInstances } from '../operations/copy-selection.ts';
 import type { World } from '../operations/world.ts';
 import { collect, flagOption, type Parsed, textOption } from './options.ts';
 import type { Terminal } from './terminal.ts';
-import { openCommandWorld } from './world.ts';
+import { openCommandWorld, parsePlatform } from './world.ts';
 
 const sides = [
   ['src', 'source'],
@@ -185,18 +184,8 @@ export function copiedOption(parsed: Parsed): {
 
 function parseInstances(text: string): CopiedInstances {
   if (text === 'system' || text === 'all' || text === 'index-only') return { kind: text };
-  return { kind: 'platforms', platforms: text.split(',').map(parsePlatform) };
-}
-
-function parsePlatform(text: string): Platform {
-  const match = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text);
-  const [, os, architecture, variant] = match ?? [];
-  if (os !== undefined && architecture !== undefined)
-    return { os, architecture, ...(variant !== undefined && { variant }) };
-  throw new BullaError(
-    'usage.invalid',
-    `--multi-arch takes system, all, index-only or platforms like linux/arm64, not "${text}"`,
-  );
+  const flag = '--multi-arch (system, all, index-only or platforms)';
+  return { kind: 'platforms', platforms: text.split(',').map((each) => parsePlatform(each, flag)) };
 }
 
 /** @throws BullaError `usage.invalid` for a reference that is not written in full, as skopeo refuses it */
