@@ -88,6 +88,7 @@ export async function openDaemonSink(text: string): Promise<ImageSink> {
     name: { transport: 'docker-daemon', name: text },
     hasBlob: (descriptor) => staged.hasBlob(descriptor),
     putBlob: (descriptor, content) => staged.putBlob(descriptor, content),
+    take: (descriptor, feed) => staged.take(descriptor, feed),
     putManifest: async (manifest, options) => {
       refuseList(manifest, options?.instance === true, 'Docker');
       await staged.putManifest(manifest);

@@ -7,8 +7,8 @@ import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
 import type { Manifest } from '../base/manifest.ts';
 import { exists, makeFolder, replaceFile } from '../io/files.ts';
-import { isBlobFile, writeBlobFile } from './blob-file.ts';
-import type { Image, ImageSink } from './image.ts';
+import { isBlobFile, takeBlobFile, writeBlobFile } from './blob-file.ts';
+import type { FileSink, Image } from './image.ts';
 import { blobName, layoutInFolder, type LayoutFiles } from './layout-files.ts';
 import {
   findInLayout,
@@ -49,6 +49,7 @@ export async function openLayoutImage(files: LayoutFiles, name: LayoutName): Pro
         ? (top ??= readLayoutManifest(files, descriptor.digest, descriptor))
         : readLayoutManifest(files, digest),
     blob: (each) => files.blob(each),
+    feed: (each, consume) => files.feed(each, consume),
     [Symbol.asyncDispose]: () => files[Symbol.asyncDispose](),
   };
 }
@@ -60,7 +61,7 @@ type LayoutName = Extract<ImageName, { transport: 'oci' | 'oci-archive' | 'docke
  * Images that are there stay.
  * @throws BullaError `image.occupied` where it holds something else, `image.unsupported`, `image.malformed`
  */
-export async function openOciSink(path: string, name?: string): Promise<ImageSink> {
+export async function openOciSink(path: string, name?: string): Promise<FileSink> {
   if (!(await isLayout(layoutInFolder(path))) && (await exists(join(path, 'index.json')))) {
     throw new BullaError('image.occupied', `${printable(path)} has an index.json and is no OCI image layout`);
   }
@@ -76,6 +77,7 @@ export async function openOciSink(path: string, name?: string): Promise<ImageSin
     hasBlob: (descriptor) => isBlobFile(join(path, blobName(descriptor.digest)), descriptor),
     putBlob: async (descriptor, content) =>
       writeBlobFile(await fileFor(descriptor.digest), descriptor, content),
+    take: async ({ digest }, feed) => takeBlobFile(await fileFor(digest), feed),
     putManifest: async (manifest, options) => {
       await replaceFile(await fileFor(manifest.digest), manifest.bytes);
       if (options?.listed !== undefined) await nameInLayout(path, options.listed, undefined);

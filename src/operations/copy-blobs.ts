@@ -107,7 +107,7 @@ async function moveBlob({ source, sink, report, count }: Moving, blob: Descripto
   }
   const feed = counted(feedOf(source, blob), count);
   if (!isDockerSink(sink)) {
-    await sink.putBlob(blob, streamOf(feed));
+    await (sink.take === undefined ? sink.putBlob(blob, streamOf(feed)) : sink.take(blob, feed));
     report({ kind: 'blob', digest, size, sent: true });
     return;
   }
@@ -122,8 +122,8 @@ function mountableFrom(source: Image, sink: DockerSink): string | undefined {
   return source.registry.domain === sink.registry.domain ? source.physical.path : undefined;
 }
 
-export function isDockerImage(image: Image): image is DockerImage {
-  return 'feed' in image;
+function isDockerImage(image: Image): image is DockerImage {
+  return 'registry' in image;
 }
 
 function isDockerSink(sink: ImageSink): sink is DockerSink {
@@ -132,7 +132,8 @@ function isDockerSink(sink: ImageSink): sink is DockerSink {
 
 /** The bytes of a blob, each time from its first; a registry's are asked for again only where the connection broke. */
 export function feedOf(source: Image, blob: Descriptor): BlobFeed {
-  if (isDockerImage(source)) return (consume) => source.feed(blob, consume);
+  const { feed } = source;
+  if (feed !== undefined) return (consume) => feed(blob, consume);
   return async (consume) => {
     for await (const chunk of await source.blob(blob)) await consume(chunk);
   };

@@ -11,9 +11,8 @@ import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { ImageManifest, Manifest } from '../base/manifest.ts';
 import { crypto } from '../base/node.ts';
-import { checkedStream } from '../images/blob-file.ts';
+import { type ByteSource, checkedStream, feedSource, sourceAt } from '../images/blob-file.ts';
 import { readDiffIds } from '../images/docker-archive.ts';
-import type { DockerImage } from '../images/docker.ts';
 import type { Image } from '../images/image.ts';
 import {
   type Compression,
@@ -25,7 +24,7 @@ import {
   writeAll,
 } from '../images/unpack.ts';
 import { fileError } from '../io/files.ts';
-import { type BlobTold, counter, feedOf, isDockerImage, streamOf } from './copy-blobs.ts';
+import { type BlobTold, counter, feedOf, streamOf } from './copy-blobs.ts';
 import { containerImages, isPackable, type Packing, packingFor, type Repacked } from './copy-packing.ts';
 import { inParallel } from './in-parallel.ts';
 
@@ -205,33 +204,19 @@ async function* hashed(
 
 /** The image, with further blobs out of files; they are checked once more as they are read. */
 function servedFrom(source: Image, packedAt: ReadonlyMap<Digest, Packed>): Image {
-  const open = (blob: Descriptor): ReadableStream<Uint8Array> | undefined => {
-    const at = packedAt.get(blob.digest);
-    return at === undefined ? undefined : checkedStream(readerOf(at, blob.size), blob, tmpdir());
+  const open = ({ digest, size }: Descriptor): ByteSource | undefined => {
+    const at = packedAt.get(digest);
+    return at === undefined ? undefined : sourceAt(at.file, at.start, size);
   };
-  const blob: Image['blob'] = async (each) => open(each) ?? source.blob(each);
-  if (!isDockerImage(source)) return { ...source, blob };
-  const feed: DockerImage['feed'] = async (each, consume) => {
-    const own = open(each);
-    if (own === undefined) return source.feed(each, consume);
-    for await (const chunk of own) await consume(chunk);
-  };
-  const image: DockerImage = { ...source, blob, feed };
-  return image;
-}
-
-const chunkBytes = 262_144;
-
-function readerOf({ file, start }: Packed, size: number): Parameters<typeof checkedStream>[0] {
-  let at = 0;
   return {
-    read: async () => {
-      const wanted = Math.min(chunkBytes, size - at);
-      if (wanted === 0) return new Uint8Array();
-      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafeSlow(wanted), 0, wanted, start + at);
-      at += bytesRead;
-      return new Uint8Array(buffer.buffer, 0, bytesRead);
+    ...source,
+    blob: async (each) => {
+      const own = open(each);
+      return own === undefined ? source.blob(each) : checkedStream(own, each, tmpdir());
     },
-    close: async () => undefined,
+    feed: async (each, consume) => {
+      const own = open(each);
+      await (own === undefined ? feedOf(source, each)(consume) : feedSource(own, each, tmpdir(), consume));
+    },
   };
 }
