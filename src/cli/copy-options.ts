@@ -28,6 +28,7 @@ export function withTwinOptions(command: Command): Command {
       .option(`--${side}-registry-token <token>`, `a bearer token for the ${what}`)
       .option(`--${side}-no-creds`, `use no credentials for the ${what}`)
       .option(`--${side}-cert-dir <dir>`, `folder with certificates for the ${what}`)
+      .option(`--${side}-daemon-host <host>`, `Docker’s address for a docker-daemon: ${what}`)
       .addOption(
         new Option(
           `--${side}-tls-verify <bool>`,
@@ -43,8 +44,6 @@ const unsupported: readonly (readonly [flags: string, option: string, why: strin
   ['--encryption-key <key>', 'encryptionKey', 'images are not encrypted'],
   ['--encrypt-layer <n>', 'encryptLayer', 'images are not encrypted'],
   ['--decryption-key <key>', 'decryptionKey', 'images are not decrypted'],
-  ['--src-daemon-host <host>', 'srcDaemonHost', 'the engine is found by DOCKER_HOST'],
-  ['--dest-daemon-host <host>', 'destDaemonHost', 'the engine is found by DOCKER_HOST'],
   ['--src-shared-blob-dir <dir>', 'srcSharedBlobDir', 'an OCI layout holds its own blobs'],
   ['--dest-shared-blob-dir <dir>', 'destSharedBlobDir', 'an OCI layout holds its own blobs'],
   ['--sign-by-sq-fingerprint <fpr>', 'signBySqFingerprint', 'name the key by --sign-by'],
@@ -110,7 +109,16 @@ export async function openCopyWorlds(
   return { from, to, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-const twins = ['Authfile', 'Creds', 'Username', 'Password', 'RegistryToken', 'CertDir', 'TlsVerify'] as const;
+const twins = [
+  'Authfile',
+  'Creds',
+  'Username',
+  'Password',
+  'RegistryToken',
+  'CertDir',
+  'TlsVerify',
+  'DaemonHost',
+] as const;
 
 function isTwinned(parsed: Parsed, side: Side): boolean {
   return twins.some((name) => parsed[`${side}${name}`] !== undefined && parsed[`${side}${name}`] !== true);
@@ -131,6 +139,7 @@ function parsedFor(parsed: Parsed, side: Side): Parsed {
     ...(own('RegistryToken') !== undefined && { registryToken: own('RegistryToken') }),
     ...(own('Authfile') !== undefined && { authfile: own('Authfile') }),
     ...(own('CertDir') !== undefined && { certDir: own('CertDir') }),
+    ...(own('DaemonHost') !== undefined && { daemonHost: own('DaemonHost') }),
     ...(own('TlsVerify') !== undefined && { tlsVerify: own('TlsVerify') }),
   };
 }

@@ -42,6 +42,7 @@ async function worldOptions(
   const certDir = textOption(parsed, 'certDir');
   const registriesConf = textOption(parsed, 'registriesConf');
   const registriesDFolder = textOption(parsed, 'registries.d');
+  const daemonHost = textOption(parsed, 'daemonHost');
   const tlsVerify = booleanOption(parsed, 'tlsVerify', '--tls-verify');
   const retryTimes =
     countOption(parsed, 'retryTimes', '--retry-times') ?? countOption(parsed, 'retry', '--retry');
@@ -56,6 +57,7 @@ async function worldOptions(
     ...(registriesConf !== undefined && { registriesConf }),
     ...(registriesDFolder !== undefined && { registriesDFolder }),
     ...(tlsVerify !== undefined && { tlsVerify }),
+    ...(daemonHost !== undefined && { daemonHost }),
     ...(retryTimes !== undefined && { retryTimes }),
     ...(retryDelayMs !== undefined && { retryDelayMs }),
     ...(timeoutMs !== undefined && { signal: AbortSignal.timeout(timeoutMs) }),

@@ -2,10 +2,15 @@
 import type { ImageName } from '../base/image-name.ts';
 import type { Registries } from '../registry/registries.ts';
 import type { OpenOptions } from './docker.ts';
+import type { DaemonOptions } from './docker-host.ts';
 import type { Image, ImageSink } from './image.ts';
 
 /** What the transports need of the world. */
-export type ImageContext = { readonly registries: Registries };
+export type ImageContext = {
+  readonly registries: Registries;
+  /** Where Docker is. Default: as its own client finds it. */
+  readonly daemon?: DaemonOptions;
+};
 
 /**
  * Opens an image for reading.
@@ -13,7 +18,7 @@ export type ImageContext = { readonly registries: Registries };
  */
 export async function openImage(
   name: ImageName,
-  { registries }: ImageContext,
+  { registries, daemon }: ImageContext,
   options: OpenOptions = {},
 ): Promise<Image> {
   switch (name.transport) {
@@ -30,12 +35,12 @@ export async function openImage(
     case 'containers-storage':
       return (await import('./podman.ts')).openStorageImage(name.name);
     case 'docker-daemon':
-      return (await import('./docker-daemon.ts')).openDaemonImage(name.name);
+      return (await import('./docker-daemon.ts')).openDaemonImage(name.name, daemon);
   }
 }
 
 /** Opens a place for an image; nothing is written before the first blob or manifest. */
-export async function openSink(name: ImageName, { registries }: ImageContext): Promise<ImageSink> {
+export async function openSink(name: ImageName, { registries, daemon }: ImageContext): Promise<ImageSink> {
   switch (name.transport) {
     case 'docker':
       return (await import('./docker.ts')).openDockerSink(name.reference, registries);
@@ -50,6 +55,6 @@ export async function openSink(name: ImageName, { registries }: ImageContext): P
     case 'containers-storage':
       return (await import('./podman.ts')).openStorageSink(name.name);
     case 'docker-daemon':
-      return (await import('./docker-daemon.ts')).openDaemonSink(name.name);
+      return (await import('./docker-daemon.ts')).openDaemonSink(name.name, daemon);
   }
 }

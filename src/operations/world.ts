@@ -1,6 +1,7 @@
 /** What the verbs need of the world. Doors open one for a command or a server; tests open their own. */
 import type { Digest } from '../base/digest.ts';
 import { type HttpClient, openHttp } from '../io/http.ts';
+import type { DaemonOptions } from '../images/docker-host.ts';
 import type { Image } from '../images/image.ts';
 import { version } from '../base/version.ts';
 import { type SystemEnvironment, systemEnvironment } from '../registry/environment.ts';
@@ -14,6 +15,8 @@ export type WorldOptions = Omit<RegistriesOptions, 'environment'> & {
   readonly environment?: SystemEnvironment;
   /** `--registries.d`: this folder alone. Default: as containers/image searches. */
   readonly registriesDFolder?: string;
+  /** Docker's host, for `docker-daemon:` images; see `DaemonOptions`. Default: DOCKER_HOST. */
+  readonly daemonHost?: string;
   /** Default: the clock. */
   readonly now?: () => Date;
   /** Told of what weakens or surprises. Default: nobody. */
@@ -24,6 +27,8 @@ export type WorldOptions = Omit<RegistriesOptions, 'environment'> & {
 export interface World extends AsyncDisposable {
   readonly environment: SystemEnvironment;
   readonly registries: Registries;
+  /** Where Docker is. */
+  readonly daemon: DaemonOptions;
   /** For services that are no registry: transparency logs, timestamp authorities, Fulcio. */
   readonly http: HttpClient;
   /** Ends everything that the world does, where there is one. */
@@ -54,6 +59,7 @@ export function openWorld(options: WorldOptions = {}): World {
   return {
     environment,
     registries,
+    daemon: daemonOf(options),
     http,
     ...(options.signal !== undefined && { signal: options.signal }),
     now: options.now ?? (() => new Date()),
@@ -65,6 +71,14 @@ export function openWorld(options: WorldOptions = {}): World {
       await http[Symbol.asyncDispose]();
       await registries[Symbol.asyncDispose]();
     },
+  };
+}
+
+function daemonOf({ daemonHost, certDir, tlsVerify }: WorldOptions): DaemonOptions {
+  return {
+    ...(daemonHost !== undefined && { host: daemonHost }),
+    ...(certDir !== undefined && { certDir }),
+    ...(tlsVerify !== undefined && { tlsVerify }),
   };
 }
 
