@@ -25,7 +25,6 @@ test('what is not done is refused by name, before anything is asked', () =>
       ['--dest-compress-format', 'zstd:chunked'],
       ['--encryption-key', 'jwe:key'],
       ['--decryption-key', 'key'],
-      ['--dest-shared-blob-dir', 'folder'],
       ['--format', 'v2s1'],
     ];
     for (const flags of unsupported) {

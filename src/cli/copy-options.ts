@@ -28,6 +28,7 @@ export function withTwinOptions(command: Command): Command {
       .option(`--${side}-registry-token <token>`, `a bearer token for the ${what}`)
       .option(`--${side}-no-creds`, `use no credentials for the ${what}`)
       .option(`--${side}-cert-dir <dir>`, `folder with certificates for the ${what}`)
+      .option(`--${side}-shared-blob-dir <dir>`, `folder of blobs that layouts share, for an oci: ${what}`)
       .option(`--${side}-daemon-host <host>`, `Docker’s address for a docker-daemon: ${what}`)
       .addOption(
         new Option(
@@ -44,8 +45,6 @@ const unsupported: readonly (readonly [flags: string, option: string, why: strin
   ['--encryption-key <key>', 'encryptionKey', 'images are not encrypted'],
   ['--encrypt-layer <n>', 'encryptLayer', 'images are not encrypted'],
   ['--decryption-key <key>', 'decryptionKey', 'images are not decrypted'],
-  ['--src-shared-blob-dir <dir>', 'srcSharedBlobDir', 'an OCI layout holds its own blobs'],
-  ['--dest-shared-blob-dir <dir>', 'destSharedBlobDir', 'an OCI layout holds its own blobs'],
   ['--sign-by-sq-fingerprint <fpr>', 'signBySqFingerprint', 'name the key by --sign-by'],
 ];
 
@@ -84,6 +83,12 @@ export function refuseUnsupported(parsed: Parsed): void {
     if (parsed[option] === undefined) continue;
     throw new BullaError('usage.unsupported', `${flags.split(' ', 1)[0] ?? ''} is not supported: ${why}`);
   }
+}
+
+/** A layout whose blobs lie elsewhere; for all other names the flag says nothing, as for skopeo. */
+export function sharingBlobs(name: ImageName, parsed: Parsed, side: Side): ImageName {
+  const blobs = textOption(parsed, `${side}SharedBlobDir`);
+  return blobs === undefined || name.transport !== 'oci' ? name : { ...name, blobs };
 }
 
 export type CopyWorlds = AsyncDisposable & { readonly from: World; readonly to: World };

@@ -25,13 +25,19 @@ export function blobName(digest: Digest): string {
   return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
 }
 
-export function layoutInFolder(folder: string): LayoutFiles {
+/** A file of a layout folder by its name. @param blobs the folder of shared blobs, as skopeo's --dest-shared-blob-dir has it */
+export function layoutPath(folder: string, name: string, blobs: string | undefined): string {
+  const isShared = blobs !== undefined && name.startsWith('blobs/');
+  return isShared ? join(blobs, name.slice('blobs/'.length)) : join(folder, name);
+}
+
+export function layoutInFolder(folder: string, blobs?: string): LayoutFiles {
+  const fileOf = ({ digest }: Descriptor): string => layoutPath(folder, blobName(digest), blobs);
   return {
     path: folder,
-    read: (name, limit) => readFileIfThere(join(folder, name), limit),
-    blob: (descriptor) => readBlobFile(join(folder, blobName(descriptor.digest)), descriptor),
-    feed: (descriptor, consume) =>
-      feedBlobFile(join(folder, blobName(descriptor.digest)), descriptor, consume),
+    read: (name, limit) => readFileIfThere(layoutPath(folder, name, blobs), limit),
+    blob: (descriptor) => readBlobFile(fileOf(descriptor), descriptor),
+    feed: (descriptor, consume) => feedBlobFile(fileOf(descriptor), descriptor, consume),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }

@@ -27,7 +27,7 @@ export async function openImage(
     case 'dir':
       return (await import('./dir.ts')).openDirImage(name.path);
     case 'oci':
-      return (await import('./oci.ts')).openOciImage(name.path, name.name);
+      return (await import('./oci.ts')).openOciImage(name.path, name.name, name.blobs);
     case 'oci-archive':
       return (await import('./oci-archive.ts')).openOciArchiveImage(name.path, name.name);
     case 'docker-archive':
@@ -47,7 +47,7 @@ export async function openSink(name: ImageName, { registries, daemon }: ImageCon
     case 'dir':
       return (await import('./dir.ts')).openDirSink(name.path);
     case 'oci':
-      return (await import('./oci.ts')).openOciSink(name.path, name.name);
+      return (await import('./oci.ts')).openOciSink(name.path, name.name, name.blobs);
     case 'oci-archive':
       return (await import('./oci-archive.ts')).openOciArchiveSink(name.path, name.name);
     case 'docker-archive':

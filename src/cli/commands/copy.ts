@@ -11,6 +11,7 @@ import {
   identityOption,
   openCopyWorlds,
   refuseUnsupported,
+  sharingBlobs,
   withCopyOptions,
   withTwinOptions,
 } from '../copy-options.ts';
@@ -50,7 +51,12 @@ export function command(context: CommandContext): Command {
       '\nExample:\n  $ bulla copy --policy policy.json --sign-by release@example.com \\\n      docker://dev.example.com/ns/app:1.0 docker://prod.example.com/ns/app:1.0',
     )
     .action((source: string, destination: string, parsed: Parsed) =>
-      run(parseImageName(source), parseImageName(destination), parsed, context),
+      run(
+        sharingBlobs(parseImageName(source), parsed, 'src'),
+        sharingBlobs(parseImageName(destination), parsed, 'dest'),
+        parsed,
+        context,
+      ),
     );
 }
 
