@@ -179,3 +179,12 @@ test('a bomb is refused once it is seen to be one', async () => {
   const diffId = `sha256:${hash.digest('hex')}` as Digest;
   await refuses(sampleOf([[bomb, gzipType]], [diffId]), 'image.too-large', plain);
 });
+
+test('many layers that are each in bounds are bounded together', async () => {
+  const { image, manifest } = mixed;
+  const plan = await planRepacking(image, [manifest], plain);
+  const size = plan.length * 250_000;
+  await using whole = await repack(image, plan, {}, size);
+  equal(whole.layers.size, 2);
+  await rejects(repack(image, plan, {}, 300_000), (error: unknown) => isBullaError(error, 'image.too-large'));
+});

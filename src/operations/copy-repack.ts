@@ -109,6 +109,7 @@ export interface RepackedImage extends AsyncDisposable {
 
 /**
  * Packs layers anew, into files without a name in TMPDIR.
+ * @param mostTogether bytes that all of them may unpack to
  * @throws BullaError `blob.digest-mismatch` (a layer is not what it should be, or does not unpack to it), `image.too-large` (a bomb),
  *   `image.malformed`, `registry.*`, `http.*`, `io.*`
  */
@@ -116,11 +117,13 @@ export async function repack(
   source: Image,
   plan: readonly Repacking[],
   told: BlobTold,
+  mostTogether: number = limits.unpackedBytes,
 ): Promise<RepackedImage> {
   await using opened = new AsyncDisposableStack();
   const free: FileHandle[] = [];
   const packedAt = new Map<Digest, Packed>();
   const layers = new Map<Digest, Repacked>();
+  const room = boundedTogether(mostTogether);
   const count = counter(told.onProgress);
   count(
     0,
@@ -128,7 +131,10 @@ export async function repack(
   );
   await inParallel(plan, packsAtOnce, async (each) => {
     const file = free.pop() ?? opened.adopt(await openScratch(), (handle) => handle.close());
-    const { descriptor, start } = await packInto(file, source, each, (bytes) => count(bytes, 0));
+    const { descriptor, start } = await packInto(file, source, each, {
+      read: (bytes) => count(bytes, 0),
+      unpacked: room,
+    });
     free.push(file);
     const { digest, size } = descriptor;
     packedAt.set(digest, { file, start });
@@ -146,21 +152,35 @@ export async function repack(
 /** Where a blob's bytes begin in a file. */
 type Packed = { readonly file: FileHandle; readonly start: number };
 
+/** Told of bytes that were read, and of what they unpack to. */
+type Told = { readonly read: (bytes: number) => void; readonly unpacked: (bytes: number) => void };
+
+/** Each layer is bounded by its own size; a thousand of them are bounded together. */
+function boundedTogether(most: number): Told['unpacked'] {
+  let together = 0;
+  return (bytes) => {
+    together += bytes;
+    if (together > most)
+      throw new BullaError('image.too-large', `the layers unpack to more than ${most} bytes together`);
+  };
+}
+
 async function packInto(
   file: FileHandle,
   source: Image,
   { layer, diffId, from, to, level }: Repacking,
-  read: (bytes: number) => void,
+  { read, unpacked: take }: Told,
 ): Promise<{ readonly descriptor: Pick<Descriptor, 'digest' | 'size'>; readonly start: number }> {
   const start = (await file.stat()).size;
   const what = `the layer ${layer.digest}`;
   const isWhole = { value: false };
   const content = whole(streamOf(feedOf(source, layer)), isWhole, read);
   const unpackedHash = crypto.createHash(algorithmOf(diffId));
-  const plain = hashed(
-    from === undefined ? content : unpacked(content, from, layer.size, what),
-    unpackedHash,
-  );
+  const loose = from === undefined ? content : unpacked(content, from, layer.size, what);
+  const plain = seen(loose, (chunk) => {
+    take(chunk.length);
+    unpackedHash.update(chunk);
+  });
   const hash = crypto.createHash('sha256');
   let size = 0;
   for await (const chunk of to === undefined ? plain : packed(plain, to, level)) {
@@ -185,19 +205,16 @@ async function* whole(
   isWhole: { value: boolean },
   read: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
-  for await (const chunk of content) {
-    read(chunk.length);
-    yield chunk;
-  }
+  yield* seen(content, (chunk) => read(chunk.length));
   isWhole.value = true;
 }
 
-async function* hashed(
+async function* seen(
   content: AsyncIterable<Uint8Array>,
-  hash: { update(chunk: Uint8Array): unknown },
+  look: (chunk: Uint8Array) => void,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of content) {
-    hash.update(chunk);
+    look(chunk);
     yield chunk;
   }
 }

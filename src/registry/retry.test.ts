@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { code, digest, manifest, open, serveManifest } from '../../test/support/registry-client.ts';
+import { code, digest, open, serveManifest } from '../../test/support/registry-client.ts';
 import { serveAnswers, testClock } from '../../test/support/registry-faults.ts';
 import { digestOf } from '../base/digest.ts';
 

@@ -4,15 +4,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 
-import {
-  anna,
-  bearer,
-  code,
-  digest,
-  manifest,
-  open,
-  serveManifest,
-} from '../../test/support/registry-client.ts';
+import { anna, bearer, code, digest, open, serveManifest } from '../../test/support/registry-client.ts';
 import { serveAnswers, testClock } from '../../test/support/registry-faults.ts';
 import { openHttp } from '../io/http.ts';
 import { probe } from './probe.ts';

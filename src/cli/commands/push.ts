@@ -61,7 +61,10 @@ function withPushOptions(command: Command): Command {
     .option('--multi-arch <which>', 'for a list: system (the default), all, index-only, or platforms')
     .option('--remove-signatures', 'leave the image’s signatures behind')
     .option('-f, --format <format>', 'the manifests’ format: oci or v2s2 (default: as it is)')
-    .option('--compression-format <format>', 'pack all layers by gzip or zstd (default: as they are)')
+    .option(
+      '--compression-format <format>',
+      'pack all layers by gzip or zstd (default: as they are, an engine’s by gzip)',
+    )
     .option('--compression-level <n>', 'for what is packed: gzip 1 to 9, zstd 1 to 22')
     .option('--force-compression', 'always so where --compression-format is given')
     .option('--compress', 'for a dir: destination: pack layers that are not packed')
