@@ -1,5 +1,5 @@
 /**
- * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N] [-- --only gpg|sigstore]`.
+ * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N] [-- --only gpg|sigstore|copy]`.
  *
  * Cold processes of the built dist beside their peers, alternately in one run, so that the ratios
  * mean something on any machine; the bare floors under them; what each import costs. Everything
@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { findPeer, peerVersion } from '../test/support/peers.ts';
 import { timeBundles } from './bench/bundle-warm.ts';
 import { checksOf } from './bench/checks.ts';
+import { measureCopies, printCopies } from './bench/copy.ts';
 import { gpgRows, manyRows, type Row, signRows, startRows, verifyRows } from './bench/contenders.ts';
 import { importCosts, printImports } from './bench/imports.ts';
 import { measureAlternately } from './bench/measure.ts';
@@ -156,21 +157,31 @@ if (findPeer('gpg') === undefined) {
       .join('\n'),
     () => undefined,
   );
-  const coldLines = await cold(stage);
-  section('Cold processes: wall time of one command, from fork to exit', () => printLines(coldLines));
-  const manyLines = await many(stage);
-  section(`${images} distinct images with distinct signatures in one command`, () => printLines(manyLines));
+  const isAbout = (...kinds: readonly string[]): boolean =>
+    flags.only === undefined || kinds.includes(flags.only);
+  const coldLines = isAbout('gpg', 'sigstore') ? await cold(stage) : [];
+  if (coldLines.length > 0)
+    section('Cold processes: wall time of one command, from fork to exit', () => printLines(coldLines));
+  const manyLines = isAbout('gpg', 'sigstore') ? await many(stage) : [];
+  if (manyLines.length > 0)
+    section(`${images} distinct images with distinct signatures in one command`, () => printLines(manyLines));
+  if (isAbout('copy')) say(`copies: 1 warm-up round, ${rounds} rounds, and 2 GB once`);
+  const copies = isAbout('copy') ? await measureCopies(rounds, progress('copy')) : undefined;
+  if (copies !== undefined) section('Copies between registries', () => printCopies(copies));
   if (flags.only === undefined) say('imports');
   const imports = flags.only === undefined ? await importCosts(stage, rounds) : [];
-  section('What an import costs in a fresh process, with all that it brings along', () =>
-    printImports(imports),
-  );
-  const warm = flags.only === 'gpg' ? [] : timeBundles(200);
-  const checks = checksOf([...coldLines, ...manyLines], images, warm);
+  if (imports.length > 0)
+    section('What an import costs in a fresh process, with all that it brings along', () =>
+      printImports(imports),
+    );
+  const warm = isAbout('sigstore') ? timeBundles(200) : [];
+  const checks = [...checksOf([...coldLines, ...manyLines], images, warm), ...(copies?.checks ?? [])];
   section('Budgets', () => printChecks(checks));
   if (findPeer('skopeo') === undefined)
     say('skopeo is missing: no ratios. scripts/install-peers.sh brings it.');
   if (flags.json) {
-    console.log(JSON.stringify({ about, cold: coldLines, many: manyLines, imports, checks }, withoutRows, 2));
+    console.log(
+      JSON.stringify({ about, cold: coldLines, many: manyLines, copies, imports, checks }, withoutRows, 2),
+    );
   }
 }

@@ -17,7 +17,7 @@ import { makeKeyPair, openSigstoreKey } from '../src/keys/sigstore/private-key.t
 import { generateKey } from '../src/operations/keys.ts';
 import { openSecretKey } from '../src/keys/openpgp/sign.ts';
 import type { Signer } from '../src/keys/signer.ts';
-import { inspect, openWorld, sign, verify, type World } from '../src/index.ts';
+import { copy, inspect, openWorld, sign, verify, type World } from '../src/index.ts';
 import { serveRegistry } from '../src/servers/registry/serve.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'bulla-verbs-'));
@@ -319,4 +319,49 @@ test('what judges must be there', async () => {
   await assert.rejects(verify({ images: [image('keyed/app:1')] }, world), (error) =>
     isBullaError(error, 'policy.not-found'),
   );
+});
+
+test('a policy that refuses one platform of twelve refuses the copy: nothing of it is written', async () => {
+  const architectures = ['amd64', 'arm64', 'arm', '386', 's390x', 'ppc64le', 'riscv64', 'mips64le'];
+  const variants = ['mips64', 'loong64', 'ppc64', 'sparc64'];
+  const all = [...architectures, ...variants];
+  const manifests = await Promise.all(
+    all.map(async (architecture) => ({
+      ...(await pushImage('dev/twelve', architecture, `twelve ${architecture}`)),
+      platform: { os: 'linux', architecture },
+    })),
+  );
+  const mediaType = mediaTypes.ociIndex;
+  const client = await world.registries.open({
+    reference: parseReference(`${host}/dev/twelve:1`),
+    insecure: true,
+  });
+  const bytes = utf8(JSON.stringify({ schemaVersion: 2, mediaType, manifests }));
+  await client.putManifest('dev/twelve', '1', { bytes, mediaType });
+  const source = parseImageName(`docker://${host}/dev/twelve:1`);
+  const destination = parseImageName(`docker://${host}/prod/twelve:1`);
+  const request = { source, destination, by: policy(), instances: { kind: 'all' } } as const;
+  await sign({ image: source, signers: [signer], instances: { kind: 'all' } }, world);
+
+  const [victim] = manifests.slice(7);
+  const lookaside = join(folder, 'sigstore', 'dev');
+  const signatures = join(lookaside, `twelve@sha256=${victim?.digest.slice(7)}`);
+  const kept = await readFile(join(signatures, 'signature-1'));
+  await rm(signatures, { recursive: true });
+  const refused = await copy(request, { from: world, to: world });
+  assert.ok(!refused.copied);
+  assert.equal(refused.verdict.digest, victim?.digest);
+  assert.deepEqual(
+    refused.verdict.instances?.filter(({ accepted }) => !accepted).map(({ platform }) => platform),
+    [victim?.platform],
+  );
+  assert.equal(await client.headManifest('prod/twelve', '1'), undefined);
+  for (const { digest } of manifests)
+    assert.equal(await client.headManifest('prod/twelve', digest), undefined, 'nothing was written');
+
+  await mkdir(signatures);
+  await writeFile(join(signatures, 'signature-1'), kept);
+  const copied = await copy(request, { from: world, to: world });
+  assert.ok(copied.copied);
+  assert.equal((await client.headManifest('prod/twelve', '1'))?.digest, digestOf(bytes));
 });

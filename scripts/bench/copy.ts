@@ -1,23 +1,116 @@
 /**
- * Copies between two registries, measured beside skopeo, crane and oras: `node scripts/bench/copy.ts [--rounds N] [--large]`,
- * after `npm run build`. All bytes, all of them there already, and with --large the memory that 2 GB take. Beside them what the same
- * machine hashes and moves over loopback, which no copy can beat.
+ * Copies, measured beside skopeo, crane and oras: 200 MB from registry to registry, the same with all of it there already, and the memory
+ * that 2 GB take. Beside them what the same machine hashes and moves over loopback, which no copy that checks what it carries can beat.
  */
+import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 
 import { startRegistry } from '../../test/support/docker-registry.ts';
 import { type Bench, findPeer, openBench } from '../../test/support/peers.ts';
-import { type Contender, measureAlternately } from './measure.ts';
+import type { Row } from './contenders.ts';
+import { measureAlternately, runOnce } from './measure.ts';
+import { type Check, type Line, linesOf, printTable } from './report.ts';
+import { methodsOf } from './requests.ts';
+import { node, requestLog } from './stage.ts';
 
-const { values: flags } = parseArgs({
-  options: { rounds: { type: 'string', default: '10' }, large: { type: 'boolean', default: false } },
-});
 const launcher = join(import.meta.dirname, '..', '..', 'bin', 'bulla.js');
+
+export type CopyFigures = {
+  readonly lines: readonly Line[];
+  readonly checks: readonly Check[];
+  /** What 200 MB cost this machine at least, in milliseconds. */
+  readonly limits: { readonly sha256: number; readonly loopback: number };
+};
+
+/** Empty where docker-registry or skopeo is missing: there is nothing to copy between, or to fill it with. */
+export async function measureCopies(
+  rounds: number,
+  progress: (done: number, of: number) => void,
+): Promise<CopyFigures | undefined> {
+  if (findPeer('docker-registry') === undefined || findPeer('skopeo') === undefined) return undefined;
+  await using stage = await openCopyStage();
+  const limits = await measureLimits();
+  await stage.push('image', 50_000_000);
+  const rows = [...copyRows(stage), ...thereRows(stage)];
+  const measured = await measureAlternately(rows, { warmUps: 1, rounds, peakRuns: 2 }, progress);
+  const counted = new Map<string, string>();
+  for (const row of rows) counted.set(row.name, await stage.requests(row));
+  await stage.push('large', 500_000_000);
+  const large = largeRows(stage);
+  const largest = await measureAlternately(large, { warmUps: 0, rounds: 1, peakRuns: 1 }, () => undefined);
+  const lines = [...linesOf(rows, measured, counted), ...linesOf(large, largest, new Map())];
+  return { lines, limits, checks: checksOfCopies(lines, limits) };
+}
+
+export function printCopies({ lines, limits }: CopyFigures): void {
+  printTable(
+    ['what', 'ms', 'min – max', 'CPU ms', 'ratio', 'budget', 'requests', 'MiB', 'runs'],
+    lines.map((line) => [
+      line.name,
+      line.median.toFixed(0),
+      `${line.least.toFixed(0)} – ${line.most.toFixed(0)}`,
+      line.cpuMs.toFixed(0),
+      line.ratio === undefined ? '' : `${line.ratio.toFixed(2)} ×`,
+      line.budget ?? '',
+      line.requests ?? '',
+      line.peakMiB.toFixed(0),
+      `${line.runs}`,
+    ]),
+  );
+  console.log(
+    `The limits of this machine in this run: SHA-256 of 200 MB ${limits.sha256.toFixed(0)} ms, 200 MB once over loopback ${limits.loopback.toFixed(0)} ms.\n`,
+  );
+}
+
+type CopyStage = AsyncDisposable & {
+  readonly bench: Bench;
+  readonly from: string;
+  readonly to: string;
+  /** Empties the registry that is copied to. */
+  readonly wipe: () => void;
+  /** Puts an image of four layers into the registry that is copied from. */
+  push(name: string, bytes: number): Promise<void>;
+  /** What one run asks both registries. */
+  requests(row: Row): Promise<string>;
+};
+
+async function openCopyStage(): Promise<CopyStage> {
+  const bench = await openBench();
+  const [from, to] = [await startRegistry(bench), await startRegistry(bench)];
+  const logs = [from, to].map(requestLog);
+  return {
+    bench,
+    from: from.host,
+    to: to.host,
+    wipe: () => {
+      rmSync(join(to.folder, 'docker'), { recursive: true, force: true });
+    },
+    push: async (name, bytes) => {
+      const folder = bench.path(name);
+      writeImage(folder, 4, bytes);
+      const flags = ['--quiet', '--preserve-digests', '--dest-tls-verify=false'];
+      await bench.ok('skopeo', ['copy', ...flags, `oci:${folder}:v1`, `docker://${from.host}/${name}:1`]);
+      rmSync(folder, { recursive: true });
+    },
+    requests: async (row) => {
+      const { before, ...bare } = row;
+      // the registries' logs come through pipes, their last lines a little later than the answers
+      const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 100));
+      before?.();
+      await settled();
+      for (const each of logs) each();
+      await runOnce(bare);
+      await settled();
+      const asked = logs.flatMap((each) => each());
+      return `${methodsOf(asked)} (${asked.length})`;
+    },
+    [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose](),
+  };
+}
 
 /** An OCI layout whose layers are random bytes: nothing of it compresses. */
 function writeImage(folder: string, layers: number, bytes: number): void {
@@ -42,60 +135,146 @@ function writeImage(folder: string, layers: number, bytes: number): void {
   writeFileSync(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
 }
 
-/** The ways from one name to another, of the programs that are here. */
-function contenders(
-  bench: Bench,
-  from: string,
-  to: string,
-  before: (() => void) | undefined,
-): readonly Contender[] {
+const plain = ['--src-tls-verify=false', '--dest-tls-verify=false'];
+const peers = ['skopeo', 'crane', 'oras'] as const;
+
+/** One image by each program that is here. */
+function contenders(stage: CopyStage, what: string, before: (() => void) | undefined): readonly Row[] {
+  const [from, to] = [`${stage.from}/image:1`, `${stage.to}/image:1`];
+  const args: Readonly<Record<(typeof peers)[number], readonly string[]>> = {
+    skopeo: ['copy', '--quiet', '--insecure-policy', ...plain, `docker://${from}`, `docker://${to}`],
+    crane: ['copy', '--insecure', from, to],
+    oras: ['cp', '--from-plain-http', '--to-plain-http', from, to],
+  };
   const shared = {
-    env: { ...bench.env, BULLA_DIST: '1' },
-    cwd: bench.path('.'),
+    env: { ...stage.bench.env, BULLA_DIST: '1' },
+    cwd: stage.bench.path('.'),
     ...(before !== undefined && { before }),
   };
-  const [source, target] = [`docker://${from}`, `docker://${to}`];
-  const plain = ['--src-tls-verify=false', '--dest-tls-verify=false'];
-  const peers: readonly (readonly ['skopeo' | 'crane' | 'oras', readonly string[]])[] = [
-    ['skopeo', ['copy', '--quiet', '--insecure-policy', ...plain, source, target]],
-    ['crane', ['copy', '--insecure', from, to]],
-    ['oras', ['cp', '--from-plain-http', '--to-plain-http', from, to]],
-  ];
-  const bulla = ['copy', '--quiet', '--insecure-policy', ...plain, source, target];
   return [
-    { ...shared, name: 'bulla', command: process.execPath, args: [launcher, ...bulla] },
-    ...peers.flatMap(([name, args]) => {
+    bullaRow(stage, `${what}: bulla`, `docker://${from}`, `docker://${to}`, before),
+    ...peers.flatMap((name) => {
       const command = findPeer(name);
-      return command === undefined ? [] : [{ ...shared, name, command, args }];
+      return command === undefined
+        ? []
+        : [{ ...shared, name: `${what}: ${name}`, command, args: args[name] }];
     }),
   ];
 }
 
-/** @param against the peer that the ratio is to. Default: the fastest */
-async function compare(
-  title: string,
-  rows: readonly Contender[],
-  rounds: number,
-  against?: string,
-): Promise<void> {
-  const measured = await measureAlternately(rows, { warmUps: 1, rounds, peakRuns: 1 }, () => undefined);
-  const peers = [...measured].filter(([name]) =>
-    against === undefined ? name !== 'bulla' : name === against,
-  );
-  const fastest = Math.min(...peers.map(([, { median }]) => median));
-  console.log(`\n${title}`);
-  for (const [name, { median, least, most, peakMiB }] of measured) {
-    const ratio =
-      name === 'bulla' ? `  ${(median / fastest).toFixed(2)} x ${against ?? 'the fastest peer'}` : '';
-    const spread = `${least.toFixed(0)} – ${most.toFixed(0)}`;
-    console.log(
-      `  ${name.padEnd(8)} ${median.toFixed(0).padStart(6)} ms (${spread}), ${peakMiB.toFixed(0)} MiB${ratio}`,
-    );
-  }
+function bullaRow(
+  { bench }: CopyStage,
+  name: string,
+  from: string,
+  to: string,
+  before: (() => void) | undefined,
+): Row {
+  return {
+    name,
+    command: node,
+    args: [launcher, 'copy', '--quiet', '--insecure-policy', ...plain, from, to],
+    env: { ...bench.env, BULLA_DIST: '1' },
+    cwd: bench.path('.'),
+    ...(before !== undefined && { before }),
+  };
 }
 
-/** What 200 MB cost this machine at least: one hash, and one way through a socket. */
-async function printLimits(): Promise<void> {
+function copyRows(stage: CopyStage): readonly Row[] {
+  const what = 'copy 200 MB';
+  const [own, ...others] = contenders(stage, what, stage.wipe);
+  const against = others.map(({ name }) => name);
+  return own === undefined ? [] : [{ ...own, against, budget: { most: 1.1, goal: 0.9 } }, ...others];
+}
+
+/** A round's wipes leave nothing there, so each run fills the registry before. */
+function thereRows(stage: CopyStage): readonly Row[] {
+  const what = 'all of it there';
+  const fill = bullaRow(
+    stage,
+    '',
+    `docker://${stage.from}/image:1`,
+    `docker://${stage.to}/image:1`,
+    undefined,
+  );
+  const [own, ...others] = contenders(stage, what, () => fillOnce(fill));
+  const row = { against: [`${what}: skopeo`], budget: { most: 1.5, goal: 1 }, mostRequests: 11 };
+  return own === undefined ? [] : [{ ...own, ...row }, ...others];
+}
+
+function fillOnce({ command, args, env, cwd }: Row): void {
+  const { status } = spawnSync(command, args, { env, cwd, stdio: 'ignore' });
+  if (status !== 0) throw new Error('the registry could not be filled');
+}
+
+/** In this order: what the second writes the third reads. */
+function largeRows(stage: CopyStage): readonly Row[] {
+  const there = `docker://${stage.from}/large:1`;
+  const copied = stage.bench.path('copied');
+  const folder = `dir:${copied}`;
+  const remove = (): void => rmSync(copied, { recursive: true, force: true });
+  const target = `docker://${stage.to}/large:1`;
+  return [
+    bullaRow(stage, 'copy 2 GB: bulla, registry to registry', there, target, stage.wipe),
+    bullaRow(stage, 'copy 2 GB: bulla, registry to dir:', there, folder, remove),
+    bullaRow(stage, 'copy 2 GB: bulla, dir: to registry', folder, target, stage.wipe),
+  ];
+}
+
+const mostMiB = 120;
+
+function checksOfCopies(lines: readonly Line[], limits: CopyFigures['limits']): readonly Check[] {
+  const own = lines.filter(({ name }) => name.includes(': bulla'));
+  const peak = Math.max(...own.map(({ peakMiB }) => peakMiB));
+  const least = limits.sha256 + limits.loopback;
+  return [
+    ...own.flatMap(({ name, ratio, against, row }) => {
+      if (ratio === undefined || row.budget === undefined) return [];
+      const { most, goal } = row.budget;
+      const measured = `${ratio.toFixed(2)} × ${against?.split(': ')[1] ?? ''}`;
+      return [{ what: name, measured, budget: `≤ ${most} ×, goal ${goal} ×`, holds: ratio <= most }];
+    }),
+    ...own.flatMap(({ name, requests = '', row }) => {
+      const { mostRequests } = row;
+      if (mostRequests === undefined) return [];
+      const asked = Number(/\((\d+)\)/.exec(requests)?.[1] ?? Number.NaN);
+      return [
+        {
+          what: `${name}: requests`,
+          measured: requests,
+          budget: `≤ ${mostRequests}`,
+          holds: asked <= mostRequests,
+        },
+      ];
+    }),
+    {
+      what: 'copy: peak memory, 2 GB too',
+      measured: `${peak.toFixed(0)} MiB`,
+      budget: `≤ ${mostMiB} MiB`,
+      holds: peak <= mostMiB,
+    },
+    ...own.slice(0, 1).flatMap(({ name, median }) => [
+      {
+        what: `${name}: to the limit`,
+        measured: `${(median / least).toFixed(1)} × (SHA-256 + loopback, ${least.toFixed(0)} ms)`,
+        budget: '',
+        holds: true,
+      },
+      ...checkingPeers(lines).map((peer) => ({
+        what: `${name}: to a peer that checks what it carries`,
+        measured: `${(median / peer.median).toFixed(2)} × ${peer.name.split(': ')[1] ?? ''}`,
+        budget: '',
+        holds: true,
+      })),
+    ]),
+  ];
+}
+
+/** oras takes the destination's word for the digests: its processor time is less than one hash takes. */
+function checkingPeers(lines: readonly Line[]): readonly Line[] {
+  return lines.filter(({ name }) => name === 'copy 200 MB: skopeo' || name === 'copy 200 MB: crane');
+}
+
+async function measureLimits(): Promise<CopyFigures['limits']> {
   const chunk = randomBytes(1_000_000);
   const started = performance.now();
   const hash = createHash('sha256');
@@ -110,46 +289,5 @@ async function printLimits(): Promise<void> {
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
   await once(socket.resume(), 'end');
   server.close();
-  const moved = performance.now();
-  console.log(
-    `limits for 200 MB: SHA-256 ${(hashed - started).toFixed(0)} ms, loopback ${(moved - hashed).toFixed(0)} ms`,
-  );
-}
-
-await using bench = await openBench();
-const [from, to] = [await startRegistry(bench), await startRegistry(bench)];
-const wipe = (): void => rmSync(bench.path('registry-2', 'docker'), { recursive: true, force: true });
-const push = async (name: string, layers: number, bytes: number): Promise<void> => {
-  writeImage(bench.path(name), layers, bytes);
-  const [source, target] = [`oci:${bench.path(name)}:v1`, `docker://${from.host}/${name}:1`];
-  await bench.ok('skopeo', [
-    'copy',
-    '--quiet',
-    '--preserve-digests',
-    '--dest-tls-verify=false',
-    source,
-    target,
-  ]);
-  rmSync(bench.path(name), { recursive: true });
-};
-await printLimits();
-await push('image', 4, 50_000_000);
-const names = [`${from.host}/image:1`, `${to.host}/image:1`] as const;
-await compare(
-  '200 MB in 4 layers, registry to registry',
-  contenders(bench, ...names, wipe),
-  Number(flags.rounds),
-);
-await compare(
-  'the same, all of it there',
-  contenders(bench, ...names, undefined),
-  Number(flags.rounds),
-  'skopeo',
-);
-if (flags.large) {
-  await push('large', 4, 500_000_000);
-  const rows = contenders(bench, `${from.host}/large:1`, `${to.host}/large:1`, wipe).filter(
-    ({ name }) => name === 'bulla',
-  );
-  await compare('2 GB in 4 layers', rows, 1);
+  return { sha256: hashed - started, loopback: performance.now() - hashed };
 }

@@ -24,6 +24,8 @@ export type Summary = {
 export type Measured = Summary & {
   /** The most memory the process itself held, in MiB. */
   readonly peakMiB: number;
+  /** What it kept processors busy, user and system, in milliseconds; in steps of ten. */
+  readonly cpuMs: number;
 };
 
 export type Rounds = {
@@ -54,8 +56,8 @@ export async function measureAlternately(
   }
   const measured = new Map<string, Measured>();
   for (const contender of contenders) {
-    const peakMiB = await peakOf(contender, peakRuns);
-    measured.set(contender.name, { ...summaryOf(taken.get(contender.name) ?? []), peakMiB });
+    const watched = await watch(contender, peakRuns);
+    measured.set(contender.name, { ...summaryOf(taken.get(contender.name) ?? []), ...watched });
   }
   return measured;
 }
@@ -78,17 +80,37 @@ export async function runOnce(contender: Contender): Promise<number> {
 }
 
 /** What the kernel says of the process, asked every other millisecond until it is gone: VmHWM only grows. */
-async function peakOf(contender: Contender, runs: number): Promise<number> {
-  let peak = 0;
+async function watch(
+  contender: Contender,
+  runs: number,
+): Promise<{ readonly peakMiB: number; readonly cpuMs: number }> {
+  let [peak, busy] = [0, 0];
   for (let run = 0; run < runs; run += 1) {
     contender.before?.();
     const { pid, ended } = start(contender);
+    let [seen, ticks] = [0, 0];
     const timer = setInterval(() => {
-      peak = Math.max(peak, residentPeak(pid));
+      seen = Math.max(seen, residentPeak(pid));
+      // before it has executed the program the time is this process's own
+      if (seen > 0) ticks = Math.max(ticks, ticksOf(pid));
     }, 2);
     await ended.finally(() => clearInterval(timer));
+    peak = Math.max(peak, seen);
+    busy += ticks;
   }
-  return peak / 1024;
+  return { peakMiB: peak / 1024, cpuMs: (busy * 10) / runs };
+}
+
+/** Processor time in hundredths of a second (proc(5), stat), user and system. */
+function ticksOf(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    return Number(fields[11]) + Number(fields[12]);
+  } catch {
+    return 0;
+  }
 }
 
 function residentPeak(pid: number): number {

@@ -18,10 +18,14 @@ export async function countRequests(
     const registry = stage.registryRequests();
     const lookaside = await stage.lookaside.count();
     if (registry === undefined || registry.length + lookaside === 0) continue;
-    const methods = Object.entries(Object.groupBy(registry, (line) => line.split(' ', 1)[0] ?? ''));
-    const shown = methods.map(([method, lines]) => `${method} ${lines?.length ?? 0}`).join(' ');
     const asked = lookaside === 0 ? '' : ` + lookaside ${lookaside}`;
-    counted.set(row.name, `${shown}${asked} (${registry.length + lookaside})`);
+    counted.set(row.name, `${methodsOf(registry)}${asked} (${registry.length + lookaside})`);
   }
   return counted;
+}
+
+/** `GET 8 PUT 1` */
+export function methodsOf(requests: readonly string[]): string {
+  const methods = Object.entries(Object.groupBy(requests, (line) => line.split(' ', 1)[0] ?? ''));
+  return methods.map(([method, lines]) => `${method} ${lines?.length ?? 0}`).join(' ');
 }

@@ -3,7 +3,7 @@ import { createHash, generateKeyPairSync } from 'node:crypto';
 import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { startRegistry } from '../../test/support/docker-registry.ts';
+import { type RealRegistry, startRegistry } from '../../test/support/docker-registry.ts';
 import { writeOciImage } from '../../test/support/oci-image.ts';
 import { type Bench, findPeer, openBench } from '../../test/support/peers.ts';
 
@@ -115,18 +115,19 @@ async function startBenchRegistry(bench: Bench, launcher: string): Promise<Bench
     return { is: 'bulla serve registry (docker-registry is missing)', host, requests: () => undefined };
   }
   const registry = await startRegistry(bench);
+  return { is: 'docker-registry', host: registry.host, requests: requestLog(registry) };
+}
+
+/** Gives what a registry was asked since it was last asked about, as its log has it. */
+export function requestLog(registry: RealRegistry): () => readonly string[] {
   let seen = 0;
-  return {
-    is: 'docker-registry',
-    host: registry.host,
-    requests: () => {
-      const log = registry.log();
-      const fresh = log.slice(seen);
-      seen = log.length;
-      return [...fresh.matchAll(/"((?:GET|HEAD|PUT|POST|PATCH|DELETE) \S+) HTTP\/1\.1"/g)].map(
-        ([, line = '']) => line,
-      );
-    },
+  return () => {
+    const log = registry.log();
+    const fresh = log.slice(seen);
+    seen = log.length;
+    return [...fresh.matchAll(/"((?:GET|HEAD|PUT|POST|PATCH|DELETE) \S+) HTTP\/1\.1"/g)].map(
+      ([, line = '']) => line,
+    );
   };
 }
 

@@ -22,6 +22,8 @@ export type ImageName =
       readonly transport: 'oci' | 'oci-archive' | 'docker-archive';
       readonly path: string;
       readonly name?: string;
+      /** Of `oci`: the folder of blobs that several layouts share, in place of the layout's own. No name says it. */
+      readonly blobs?: string;
     }
   | { readonly transport: 'containers-storage' | 'docker-daemon'; readonly name: string };
 

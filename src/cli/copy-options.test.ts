@@ -22,15 +22,9 @@ const anything = ['copy', '--insecure-policy'];
 test('what is not done is refused by name, before anything is asked', () =>
   inFolder(async (folder) => {
     const unsupported = [
-      ['--dest-compress'],
-      ['--dest-decompress'],
-      ['--dest-compress-format', 'zstd'],
-      ['--dest-compress-level', '9'],
-      ['--dest-force-compress-format'],
+      ['--dest-compress-format', 'zstd:chunked'],
       ['--encryption-key', 'jwe:key'],
       ['--decryption-key', 'key'],
-      ['--src-daemon-host', 'tcp://host'],
-      ['--dest-shared-blob-dir', 'folder'],
       ['--format', 'v2s1'],
     ];
     for (const flags of unsupported) {
@@ -51,6 +45,11 @@ test('flags that contradict each other or name nothing are refused', () =>
       ['--format', 'squashfs'],
       ['--sign-identity', 'docker.io/library/app:1'],
       ['--additional-tag', 'two'],
+      ['--dest-compress', '--dest-decompress'],
+      ['--dest-compress-format', 'lz4'],
+      ['--dest-force-compress-format'],
+      ['--dest-compress-format', 'gzip', '--dest-compress-level', '10'],
+      ['--dest-compress-level', '0'],
       ['--policy', 'policy.json'],
       ['--src-username', 'me'],
       ['--sign-by', 'me', '--sign-identity', 'app:1'],
@@ -59,6 +58,21 @@ test('flags that contradict each other or name nothing are refused', () =>
       const { exit, err } = await runBulla(folder, [...anything, ...flags, 'dir:a', 'dir:b']);
       equal(exit, 2, `${flags.join(' ')}: ${err}`);
       match(err, /\[usage\.invalid\]/, flags.join(' '));
+    }
+  }));
+
+test('flags that can do nothing at the destination are warned of', () =>
+  inFolder(async (folder) => {
+    const idle: readonly (readonly [readonly string[], string])[] = [
+      [['--dest-compress'], 'oci:b'],
+      [['--dest-decompress'], 'oci:b'],
+      [['--dest-compress-format', 'zstd'], 'dir:b'],
+      [['--dest-compress-level', '9'], 'docker-archive:b'],
+      [['--dest-compress-format', 'zstd', '--dest-oci-accept-uncompressed-layers'], 'oci:b'],
+    ];
+    for (const [flags, destination] of idle) {
+      const { err } = await runBulla(folder, [...anything, ...flags, 'dir:a', destination]);
+      match(err, new RegExp(`warning: ${flags[0]} does nothing here`), flags.join(' '));
     }
   }));
 

@@ -1,7 +1,6 @@
 /** skopeo copy's flags: twins of the registry flags for source and destination, and what is done on the way. */
 import { type Command, Option } from 'commander';
 
-import type { Platform } from '../base/descriptor.ts';
 import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
 import { formatReference, parseReference, type Reference } from '../base/reference.ts';
@@ -12,7 +11,7 @@ import type { JudgedBy } from '../operations/judge.ts';
 import type { World } from '../operations/world.ts';
 import { collect, flagOption, type Parsed, policyOption, textOption } from './options.ts';
 import type { Terminal } from './terminal.ts';
-import { openCommandWorld } from './world.ts';
+import { openCommandWorld, parsePlatform } from './world.ts';
 
 const sides = [
   ['src', 'source'],
@@ -31,6 +30,8 @@ export function withTwinOptions(command: Command): Command {
       .option(`--${side}-registry-token <token>`, `a bearer token for the ${what}`)
       .option(`--${side}-no-creds`, `use no credentials for the ${what}`)
       .option(`--${side}-cert-dir <dir>`, `folder with certificates for the ${what}`)
+      .option(`--${side}-shared-blob-dir <dir>`, `folder of blobs that layouts share, for an oci: ${what}`)
+      .option(`--${side}-daemon-host <host>`, `Docker’s address for a docker-daemon: ${what}`)
       .addOption(
         new Option(
           `--${side}-tls-verify <bool>`,
@@ -46,20 +47,11 @@ const unsupported: readonly (readonly [flags: string, option: string, why: strin
   ['--encryption-key <key>', 'encryptionKey', 'images are not encrypted'],
   ['--encrypt-layer <n>', 'encryptLayer', 'images are not encrypted'],
   ['--decryption-key <key>', 'decryptionKey', 'images are not decrypted'],
-  ['--src-daemon-host <host>', 'srcDaemonHost', 'the engine is found by DOCKER_HOST'],
-  ['--dest-daemon-host <host>', 'destDaemonHost', 'the engine is found by DOCKER_HOST'],
-  ['--src-shared-blob-dir <dir>', 'srcSharedBlobDir', 'an OCI layout holds its own blobs'],
-  ['--dest-shared-blob-dir <dir>', 'destSharedBlobDir', 'an OCI layout holds its own blobs'],
-  ['--dest-compress', 'destCompress', 'layers are carried as they are'],
-  ['--dest-decompress', 'destDecompress', 'layers are carried as they are'],
-  ['--dest-compress-format <format>', 'destCompressFormat', 'layers are carried as they are'],
-  ['--dest-compress-level <n>', 'destCompressLevel', 'layers are carried as they are'],
-  ['--dest-force-compress-format', 'destForceCompressFormat', 'layers are carried as they are'],
   ['--sign-by-sq-fingerprint <fpr>', 'signBySqFingerprint', 'name the key by --sign-by'],
 ];
 
 /** Flags that have nothing to change here, as what they ask for is always so. */
-const alwaysSo: readonly string[] = ['--dest-precompute-digests', '--dest-oci-accept-uncompressed-layers'];
+const alwaysSo: readonly string[] = ['--dest-precompute-digests'];
 
 /** What is copied, and how. */
 export function withCopyOptions(command: Command): Command {
@@ -110,6 +102,12 @@ export function refuseUnsupported(parsed: Parsed): void {
   }
 }
 
+/** A layout whose blobs lie elsewhere; for all other names the flag says nothing, as for skopeo. */
+export function sharingBlobs(name: ImageName, parsed: Parsed, side: Side): ImageName {
+  const blobs = textOption(parsed, `${side}SharedBlobDir`);
+  return blobs === undefined || name.transport !== 'oci' ? name : { ...name, blobs };
+}
+
 export type CopyWorlds = AsyncDisposable & { readonly from: World; readonly to: World };
 
 /**
@@ -133,7 +131,16 @@ export async function openCopyWorlds(
   return { from, to, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-const twins = ['Authfile', 'Creds', 'Username', 'Password', 'RegistryToken', 'CertDir', 'TlsVerify'] as const;
+const twins = [
+  'Authfile',
+  'Creds',
+  'Username',
+  'Password',
+  'RegistryToken',
+  'CertDir',
+  'TlsVerify',
+  'DaemonHost',
+] as const;
 
 function isTwinned(parsed: Parsed, side: Side): boolean {
   if (parsed[`${side}NoCreds`] === true) return true;
@@ -155,6 +162,7 @@ export function parsedFor(parsed: Parsed, side: Side): Parsed {
     ...(own('RegistryToken') !== undefined && { registryToken: own('RegistryToken') }),
     ...(own('Authfile') !== undefined && { authfile: own('Authfile') }),
     ...(own('CertDir') !== undefined && { certDir: own('CertDir') }),
+    ...(own('DaemonHost') !== undefined && { daemonHost: own('DaemonHost') }),
     ...(own('TlsVerify') !== undefined && { tlsVerify: own('TlsVerify') }),
   };
 }
@@ -213,18 +221,8 @@ export function copiedOption(parsed: Parsed): {
 
 function parseInstances(text: string): CopiedInstances {
   if (text === 'system' || text === 'all' || text === 'index-only') return { kind: text };
-  return { kind: 'platforms', platforms: text.split(',').map(parsePlatform) };
-}
-
-function parsePlatform(text: string): Platform {
-  const match = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text);
-  const [, os, architecture, variant] = match ?? [];
-  if (os !== undefined && architecture !== undefined)
-    return { os, architecture, ...(variant !== undefined && { variant }) };
-  throw new BullaError(
-    'usage.invalid',
-    `--multi-arch takes system, all, index-only or platforms like linux/arm64, not "${text}"`,
-  );
+  const flag = '--multi-arch (system, all, index-only or platforms)';
+  return { kind: 'platforms', platforms: text.split(',').map((each) => parsePlatform(each, flag)) };
 }
 
 /** @throws BullaError `usage.invalid` for a reference that is not written in full, as skopeo refuses it */
@@ -253,7 +251,8 @@ export function additionalTags(tags: readonly string[], destination: ImageName):
 }
 
 /** One line for a blob or manifest that has arrived. */
-export function itemLine({ kind, digest, size, sent, mounted }: CopiedItem): string {
+export function itemLine({ kind, digest, size, sent, mounted, from }: CopiedItem): string {
+  if (from !== undefined) return `${kind} ${digest} ${size} bytes, was ${from}`;
   const how = mounted === true ? ', mounted' : sent ? '' : ', there already';
   return `${kind} ${digest} ${size} bytes${how}`;
 }

@@ -90,6 +90,22 @@ export function withPlatformOptions(command: Command): Command {
     .option('--override-variant <variant>', 'choose this architecture variant');
 }
 
+/** podman's names for what skopeo calls otherwise. */
+export function withPodmanOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--retry <n>', 'alias of --retry-times').hideHelp())
+    .addOption(new Option('--disable-content-trust', 'does nothing, as for podman').hideHelp());
+}
+
+/** podman pull's flags for one instance of a multi-platform image. */
+export function withPodmanPlatformOptions(command: Command): Command {
+  return command
+    .option('--platform <os/arch>', 'choose this platform: linux/arm64, linux/arm/v7')
+    .option('--arch <arch>', 'alias of --override-arch')
+    .option('--os <os>', 'alias of --override-os')
+    .option('--variant <variant>', 'alias of --override-variant');
+}
+
 /** Flags that name the policy, and what it is asked. */
 export function withPolicyOptions(command: Command): Command {
   return withPolicyFileOptions(command).option(

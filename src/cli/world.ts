@@ -44,8 +44,10 @@ async function worldOptions(
   const certDir = textOption(parsed, 'certDir');
   const registriesConf = textOption(parsed, 'registriesConf');
   const registriesDFolder = textOption(parsed, 'registries.d');
+  const daemonHost = textOption(parsed, 'daemonHost');
   const tlsVerify = booleanOption(parsed, 'tlsVerify', '--tls-verify');
-  const retryTimes = countOption(parsed, 'retryTimes', '--retry-times');
+  const retryTimes =
+    countOption(parsed, 'retryTimes', '--retry-times') ?? countOption(parsed, 'retry', '--retry');
   const retryDelayMs = durationOption(parsed, 'retryDelay', '--retry-delay');
   const timeoutMs = durationOption(parsed, 'commandTimeout', '--command-timeout');
   const credentials = await credentialsOf(parsed, terminal);
@@ -57,6 +59,7 @@ async function worldOptions(
     ...(registriesConf !== undefined && { registriesConf }),
     ...(registriesDFolder !== undefined && { registriesDFolder }),
     ...(tlsVerify !== undefined && { tlsVerify }),
+    ...(daemonHost !== undefined && { daemonHost }),
     ...(retryTimes !== undefined && { retryTimes }),
     ...(retryDelayMs !== undefined && { retryDelayMs }),
     ...(timeoutMs !== undefined && { signal: AbortSignal.timeout(timeoutMs) }),
@@ -112,16 +115,35 @@ async function credentialsOf(parsed: Parsed, terminal: Terminal): Promise<Creden
   return given;
 }
 
-/** The platform that --override-* describe; undefined where none is given. */
+/**
+ * The platform that --override-*, or podman's flags, describe; undefined where none is given.
+ * @throws BullaError `usage.invalid`
+ */
 export function platformOption(parsed: Parsed): Platform | undefined {
-  const architecture = textOption(parsed, 'overrideArch');
-  const os = textOption(parsed, 'overrideOs');
-  const variant = textOption(parsed, 'overrideVariant');
-  if (architecture === undefined && os === undefined && variant === undefined) return undefined;
+  const architecture = textOption(parsed, 'overrideArch') ?? textOption(parsed, 'arch');
+  const os = textOption(parsed, 'overrideOs') ?? textOption(parsed, 'os');
+  const variant = textOption(parsed, 'overrideVariant') ?? textOption(parsed, 'variant');
+  const whole = textOption(parsed, 'platform');
+  if (architecture === undefined && os === undefined && variant === undefined)
+    return whole === undefined ? undefined : parsePlatform(whole, '--platform');
+  if (whole !== undefined)
+    throw new BullaError(
+      'usage.invalid',
+      '--platform stands alone: it says the system, the architecture and the variant',
+    );
   const host = hostPlatform();
   return {
     os: os ?? host.os,
     architecture: architecture ?? host.architecture,
     ...(variant !== undefined && { variant }),
   };
+}
+
+/** `linux/arm/v7` @throws BullaError `usage.invalid` */
+export function parsePlatform(text: string, flag: string): Platform {
+  const match = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text);
+  const [, os, architecture, variant] = match ?? [];
+  if (os !== undefined && architecture !== undefined)
+    return { os, architecture, ...(variant !== undefined && { variant }) };
+  throw new BullaError('usage.invalid', `${flag} takes a platform like linux/arm64, not "${text}"`);
 }

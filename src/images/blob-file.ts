@@ -7,16 +7,32 @@ import { algorithmOf } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { crypto } from '../base/node.ts';
 import { fileError } from '../io/files.ts';
+import type { BodyWriter, ConsumeBody } from '../io/http.ts';
 import { openTemporary } from '../io/temporary-file.ts';
 
 const chunkBytes = 262_144;
 
 /** Bytes one piece after another. */
 export type ByteSource = {
-  /** The next bytes; none at the end. */
-  read(): Promise<Uint8Array>;
+  /** The next bytes; none at the end. They may lie in `into`, where that is given. */
+  read(into?: Buffer): Promise<Uint8Array>;
   close(): Promise<void>;
 };
+
+/** Bytes at a place in a file, which stays open. */
+export function sourceAt(file: FileHandle, start: number, size: number): ByteSource {
+  let at = 0;
+  return {
+    read: async (into = Buffer.allocUnsafeSlow(Math.min(chunkBytes, size - at))) => {
+      const wanted = Math.min(into.length, size - at);
+      if (wanted === 0) return new Uint8Array();
+      const { bytesRead } = await file.read(into, 0, wanted, start + at);
+      at += bytesRead;
+      return into.subarray(0, bytesRead);
+    },
+    close: async () => undefined,
+  };
+}
 
 /** The pieces of a source, to iterate over. */
 export async function* piecesOf(source: ByteSource): AsyncGenerator<Uint8Array> {
@@ -47,15 +63,60 @@ export async function readBlobFile(
   path: string,
   descriptor: Descriptor,
 ): Promise<ReadableStream<Uint8Array>> {
+  return checkedStream(await openSource(path, descriptor), descriptor, path);
+}
+
+/** One byte more than was announced is read, so that it is seen. */
+async function openSource(path: string, descriptor: Descriptor): Promise<ByteSource> {
   const file = await openBlob(path, descriptor);
-  const source = {
-    read: async () => {
-      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafeSlow(chunkBytes));
-      return new Uint8Array(buffer.buffer, 0, bytesRead);
-    },
-    close: () => file.close(),
-  };
-  return checkedStream(source, descriptor, path);
+  const source = sourceAt(file, 0, descriptor.size + 1);
+  return { read: (into) => source.read(into), close: () => file.close() };
+}
+
+/**
+ * Gives a file's bytes to a consumer, as `Image.feed` does.
+ * @throws BullaError `image.not-found`, `blob.digest-mismatch`, `io.*`, and what `consume` throws
+ */
+export async function feedBlobFile(
+  path: string,
+  descriptor: Descriptor,
+  consume: ConsumeBody,
+): Promise<void> {
+  await feedSource(await openSource(path, descriptor), descriptor, path, consume);
+}
+
+/**
+ * The same of bytes from anywhere. One buffer is read into while the other is on its way out.
+ * @param path for messages
+ */
+export async function feedSource(
+  source: ByteSource,
+  descriptor: Descriptor,
+  path: string,
+  consume: ConsumeBody,
+): Promise<void> {
+  const check = openCheck(descriptor);
+  const buffers = [Buffer.allocUnsafeSlow(chunkBytes), Buffer.allocUnsafeSlow(chunkBytes)];
+  let under: Promise<void> | undefined;
+  try {
+    for (let turn = 0; ; turn = 1 - turn) {
+      const chunk = await source.read(buffers[turn]).catch((error: unknown) => {
+        throw fileError(error, path, 'read');
+      });
+      if (chunk.length === 0) break;
+      // on its way before it is hashed: the other side works meanwhile
+      const slow = consume(chunk);
+      // awaited below, unless something else fails before
+      slow?.catch(() => undefined);
+      check.add(chunk);
+      await under;
+      under = slow;
+    }
+    await under;
+    check.end();
+  } finally {
+    await source.close();
+  }
 }
 
 /**
@@ -118,10 +179,30 @@ export async function writeBlobFile(
   await temporary.replace();
 }
 
+/**
+ * The same of a feed that checks what it gives, as feeds do.
+ * @throws BullaError `io.*`, and what `feed` throws
+ */
+export async function takeBlobFile(path: string, feed: BodyWriter): Promise<void> {
+  await using temporary = await openTemporary(path);
+  let last = Promise.resolve();
+  try {
+    await feed((chunk) => {
+      // chunks may come while one is being written, and a file has one end
+      last = last.then(() => temporary.write(chunk));
+      return last;
+    });
+  } finally {
+    // a feed that failed may have left one under way, and the file is closed next
+    await last.catch(() => undefined);
+  }
+  await temporary.replace();
+}
+
 /** True when the file is there and has that size and digest: a blob that rotted is written anew. */
 export async function isBlobFile(path: string, descriptor: Descriptor): Promise<boolean> {
   try {
-    for await (const _ of await readBlobFile(path, descriptor));
+    await feedBlobFile(path, descriptor, () => undefined);
     return true;
   } catch (error) {
     if (isBullaError(error, 'image.not-found') || isBullaError(error, 'blob.digest-mismatch')) return false;

@@ -6,13 +6,14 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { bytesEqual, printable, textOf, utf8 } from '../base/bytes.ts';
+import type { Descriptor } from '../base/descriptor.ts';
 import { algorithmOf, type Digest, hexOf } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Manifest, takeManifest } from '../base/manifest.ts';
 import { fileError, makeFolder, readBoundedFile, readFileIfThere, replaceFile } from '../io/files.ts';
-import { isBlobFile, readBlobFile, writeBlobFile } from './blob-file.ts';
-import type { Image, ImageSink, PutOptions } from './image.ts';
+import { feedBlobFile, isBlobFile, readBlobFile, takeBlobFile, writeBlobFile } from './blob-file.ts';
+import type { FileSink, Image, PutOptions } from './image.ts';
 
 const versionText = 'Directory Transport Version: 1.1\n';
 
@@ -38,9 +39,14 @@ export async function openDirImage(path: string): Promise<Image> {
     physical: undefined,
     manifest: async (digest) =>
       digest === undefined || digest === top.digest ? top : readInstance(path, digest),
-    blob: (descriptor) => readBlobFile(join(path, dirFileName(descriptor.digest)), descriptor),
+    blob: (descriptor) => readBlobFile(fileOf(path, descriptor), descriptor),
+    feed: (descriptor, consume) => feedBlobFile(fileOf(path, descriptor), descriptor, consume),
     [Symbol.asyncDispose]: async () => undefined,
   };
+}
+
+function fileOf(path: string, { digest }: Descriptor): string {
+  return join(path, dirFileName(digest));
 }
 
 async function checkVersion(path: string): Promise<boolean> {
@@ -80,7 +86,7 @@ export function tooLarge(error: unknown): never {
  * unless the manifest is the same.
  * @throws BullaError `image.occupied` where it holds something else, `image.unsupported`
  */
-export async function openDirSink(path: string): Promise<ImageSink> {
+export async function openDirSink(path: string): Promise<FileSink> {
   await checkFolder(path);
   const kept = new Set<string>();
   const prepared = prepareOnce(path);
@@ -106,6 +112,7 @@ export async function openDirSink(path: string): Promise<ImageSink> {
       if (isSame) kept.add(name);
       return isSame;
     },
+    take: async ({ digest }, feed) => takeBlobFile(await fileFor(dirFileName(digest)), feed),
     putManifest: async (manifest, options) => {
       if (options?.instance === true)
         return replaceFile(await fileFor(manifestName(manifest, options)), manifest.bytes);

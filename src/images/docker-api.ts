@@ -1,35 +1,11 @@
-/** Docker's API (version 1.24 and newer), over its Unix socket or plain TCP: what saving and loading an image needs. */
+/** Docker's API (version 1.24 and newer), over its Unix socket or TCP: what saving and loading an image needs. */
 import type { ClientRequest, IncomingMessage } from 'node:http';
 
 import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { http } from '../base/node.ts';
-
-/** Where Docker listens. */
-export type DockerHost =
-  | { readonly socketPath: string }
-  | { readonly hostname: string; readonly port: number };
-
-/**
- * DOCKER_HOST, or Docker's own socket.
- * @throws BullaError `usage.unsupported` for a kind of address that Bulla does not speak
- */
-export function dockerHost(env: Readonly<Record<string, string | undefined>>): DockerHost {
-  const { DOCKER_HOST: text = '', DOCKER_TLS_VERIFY: tls = '' } = env;
-  if (text === '') return { socketPath: '/var/run/docker.sock' };
-  if (text.startsWith('unix:///')) return { socketPath: text.slice('unix://'.length) };
-  const url = text.startsWith('tcp://') ? URL.parse(`http${text.slice('tcp'.length)}`) : null;
-  if (url !== null && tls === '' && url.username === '' && url.port !== '')
-    return { hostname: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port) };
-  throw new BullaError(
-    'usage.unsupported',
-    'DOCKER_HOST is neither unix:///PATH nor tcp://HOST:PORT without TLS',
-    {
-      hint: 'forward the socket (ssh -L /tmp/docker.sock:/var/run/docker.sock HOST) and name it as unix:///tmp/docker.sock',
-    },
-  );
-}
+import { http, https } from '../base/node.ts';
+import type { DockerHost } from './docker-host.ts';
 
 export type DockerRequest = {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -49,12 +25,18 @@ export type DockerAnswer = {
 /** @throws BullaError `engine.unavailable` where nobody answers; the body fails with `engine.failed` */
 export async function askDocker(host: DockerHost, request: DockerRequest): Promise<DockerAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const outgoing = http().request({
-    ...host,
+  const { tls, ...address } = 'tls' in host ? host : { ...host, tls: undefined };
+  const outgoing = (tls === undefined ? http() : https()).request({
+    ...address,
+    ...tls,
     method: request.method,
     path: request.path,
     agent: false,
-    headers: { host: 'docker', ...(request.body !== undefined && { 'content-type': 'application/x-tar' }) },
+    headers: {
+      // over TCP it is the address, which the certificate is for
+      ...('socketPath' in host && { host: 'docker' }),
+      ...(request.body !== undefined && { 'content-type': 'application/x-tar' }),
+    },
     timeout: limits.engineMs,
   });
   outgoing.on('response', resolve);

@@ -16,7 +16,7 @@ import { formatReference, type Reference } from '../base/reference.ts';
 import { readFileIfThere } from '../io/files.ts';
 import { openTemporary } from '../io/temporary-file.ts';
 import { archiveReference, dockerConfigType, readDiffIds } from './docker-archive.ts';
-import type { ImageSink } from './image.ts';
+import type { FileSink } from './image.ts';
 import { blobName } from './layout-files.ts';
 import { contentOf, openStaging, type Staging } from './staging.ts';
 import { occupied, type TarEntry, writeTarArchive } from './tar-write.ts';
@@ -27,7 +27,7 @@ import { compressionOf, unpacked } from './unpack.ts';
  * never changed; an empty file (mktemp) counts as none.
  * @throws BullaError `image.occupied`, `image-name.malformed`; `image.unsupported` for what is no single image
  */
-export async function openDockerArchiveSink(path: string, name?: string): Promise<ImageSink> {
+export async function openDockerArchiveSink(path: string, name?: string): Promise<FileSink> {
   const reference = name === undefined ? undefined : archiveReference(name, path);
   const isEmpty = await isEmptyFile(path);
   let staging: Promise<Staging> | undefined;
@@ -36,6 +36,7 @@ export async function openDockerArchiveSink(path: string, name?: string): Promis
     name: { transport: 'docker-archive', path, ...(name !== undefined && { name }) },
     hasBlob: async (descriptor) => (staging === undefined ? false : (await staging).sink.hasBlob(descriptor)),
     putBlob: async (descriptor, content) => (await opened()).sink.putBlob(descriptor, content),
+    take: async (descriptor, feed) => (await opened()).sink.take(descriptor, feed),
     putManifest: async (manifest, options) => {
       const image = singleImage(manifest, options?.instance === true);
       const entries = await entriesOf((await opened()).folder, image, reference);

@@ -11,7 +11,7 @@ import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Manifest, takeManifest } from '../base/manifest.ts';
 import { formatReference, isNameOnly, type Reference, tryParseReference } from '../base/reference.ts';
-import { type ByteSource, checkedStream, piecesOf, sourceOf } from './blob-file.ts';
+import { type ByteSource, checkedStream, feedSource, piecesOf, sourceOf } from './blob-file.ts';
 import type { Image } from './image.ts';
 import { openTarArchive, type TarArchive, type TarFile } from './tar-read.ts';
 import { compressionIn, magicBytes, unpacked } from './unpack.ts';
@@ -42,6 +42,11 @@ export async function openDockerArchiveImage(path: string, name?: string): Promi
       blob: async (descriptor) => {
         const blob = blobs.get(descriptor.digest);
         if (blob !== undefined) return checkedStream(blob(), descriptor, path);
+        throw new BullaError('image.not-found', `the blob ${descriptor.digest} is missing`);
+      },
+      feed: async (descriptor, consume) => {
+        const blob = blobs.get(descriptor.digest);
+        if (blob !== undefined) return feedSource(blob(), descriptor, path, consume);
         throw new BullaError('image.not-found', `the blob ${descriptor.digest} is missing`);
       },
       [Symbol.asyncDispose]: () => archive[Symbol.asyncDispose](),

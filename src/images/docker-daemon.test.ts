@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { dockerSample } from '../../test/support/docker-sample.ts';
 import { type DockerStub, startDockerStub } from '../../test/support/docker-stub.ts';
 import { isBullaError } from '../base/errors.ts';
-import { dockerHost } from './docker-api.ts';
+import { namedHost } from './docker-host.ts';
 import { openDockerArchiveSink } from './docker-archive-sink.ts';
 import { openDaemonImage, openDaemonSink, parseDaemonName } from './docker-daemon.ts';
 import { putSample, testImageContract } from './image-contract.ts';
@@ -126,21 +126,41 @@ test('names and hosts', () => {
     } catch (error) {
       equal(isBullaError(error, 'image-name.malformed'), true);
     }
-  deepEqual(dockerHost({}), { socketPath: '/var/run/docker.sock' });
-  deepEqual(dockerHost({ DOCKER_HOST: 'unix:///run/user/1/docker.sock' }), {
+  const tcp = 'tcp://127.0.0.1:2376';
+  const at = { hostname: '127.0.0.1', port: 2376 };
+  deepEqual(namedHost({}), { socketPath: '/var/run/docker.sock' });
+  deepEqual(namedHost({ DOCKER_HOST: 'unix:///run/user/1/docker.sock' }), {
     socketPath: '/run/user/1/docker.sock',
   });
-  deepEqual(dockerHost({ DOCKER_HOST: 'tcp://127.0.0.1:2375' }), { hostname: '127.0.0.1', port: 2375 });
-  for (const env of [
-    { DOCKER_HOST: 'ssh://x' },
-    { DOCKER_HOST: 'tcp://x:2376', DOCKER_TLS_VERIFY: '1' },
-    { DOCKER_HOST: 'tcp://u:p@x:1' },
-    { DOCKER_HOST: 'unix://relative' },
-  ])
+  deepEqual(namedHost({ DOCKER_HOST: tcp }), at);
+  deepEqual(namedHost({ DOCKER_HOST: tcp, DOCKER_TLS_VERIFY: '1', HOME: '/home/me' }), {
+    ...at,
+    tls: { folder: '/home/me/.docker', isUnchecked: false },
+  });
+  // what a flag names is skopeo's: tcp is with TLS, and DOCKER_HOST does not count
+  const env = { DOCKER_HOST: 'unix:///other', DOCKER_CERT_PATH: '/certs' };
+  deepEqual(namedHost(env, { host: tcp }), { ...at, tls: { folder: '/certs', isUnchecked: false } });
+  deepEqual(namedHost({}, { host: tcp, certDir: '/own', tlsVerify: false }), {
+    ...at,
+    tls: { folder: '/own', isUnchecked: true },
+  });
+  // nobody's certificate is left unlooked at because of a registry's flag
+  deepEqual(
+    namedHost({ DOCKER_HOST: tcp, DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: '/c' }, { tlsVerify: false }),
+    { ...at, tls: { folder: '/c', isUnchecked: false } },
+  );
+  deepEqual(namedHost({}, { host: 'http://127.0.0.1:2376' }), at);
+  deepEqual(namedHost({}, { host: 'tcp://[::1]:80' }), {
+    hostname: '::1',
+    port: 80,
+    tls: { isUnchecked: false },
+  });
+  for (const text of ['ssh://x', 'tcp://u:p@x:1', 'tcp://x', 'tcp://x:1/path', 'unix://relative', 'x:1'])
     try {
-      dockerHost(env);
-      equal('accepted', JSON.stringify(env));
+      namedHost({ DOCKER_HOST: text });
+      equal('accepted', text);
     } catch (error) {
       equal(isBullaError(error, 'usage.unsupported'), true);
+      equal(String(error).includes('u:p'), false, 'a password is not repeated');
     }
 });

@@ -12,7 +12,8 @@ import { limits } from '../base/limits.ts';
 import { type Manifest, parseManifest } from '../base/manifest.ts';
 import { formatReference, isNameOnly, type Reference, tryParseReference } from '../base/reference.ts';
 import { openTemporary } from '../io/temporary-file.ts';
-import { askDocker, type DockerAnswer, dockerHost, type DockerHost } from './docker-api.ts';
+import { askDocker, type DockerAnswer } from './docker-api.ts';
+import { type DaemonOptions, type DockerHost, openDockerHost } from './docker-host.ts';
 import { openDockerArchiveImage } from './docker-archive.ts';
 import { openDockerArchiveSink } from './docker-archive-sink.ts';
 import { imageFromEngine, lastLine, openEngineFolder, refuseList } from './engine-folder.ts';
@@ -41,8 +42,11 @@ export function parseDaemonName(text: string): Reference | Digest {
  * Opens an image of Docker's, which is saved into a private folder.
  * @throws BullaError `engine.unavailable`, `engine.failed`, `image.*`
  */
-export async function openDaemonImage(text: string): Promise<Image> {
-  const host = dockerHost(process.env);
+export async function openDaemonImage(text: string, options: DaemonOptions = {}): Promise<Image> {
+  return imageAt(await openDockerHost(process.env, options), text);
+}
+
+async function imageAt(host: DockerHost, text: string): Promise<Image> {
   const name = nameFor(parseDaemonName(text));
   await inspect(host, name);
   const answer = await askDocker(host, { method: 'GET', path: `/images/${name}/get` });
@@ -72,14 +76,14 @@ export async function openDaemonImage(text: string): Promise<Image> {
  * Docker then has under that name must have the configuration that it was given, or its manifest.
  * @throws BullaError `engine.unavailable`, `engine.failed`, `engine.wrong-digest`, `image.unsupported`, `image-name.malformed`
  */
-export async function openDaemonSink(text: string): Promise<ImageSink> {
+export async function openDaemonSink(text: string, options: DaemonOptions = {}): Promise<ImageSink> {
   const parsed = parseDaemonName(text);
   if (typeof parsed === 'string' || parsed.digest !== undefined) {
     throw new BullaError('image-name.malformed', `docker-daemon:${printable(text)} is no name to write to`, {
       hint: 'write docker-daemon:REPOSITORY:TAG',
     });
   }
-  const host = dockerHost(process.env);
+  const host = await openDockerHost(process.env, options);
   const name = formatReference(parsed);
   const folder = await openEngineFolder();
   const path = join(folder.path, 'image.tar');
@@ -88,6 +92,7 @@ export async function openDaemonSink(text: string): Promise<ImageSink> {
     name: { transport: 'docker-daemon', name: text },
     hasBlob: (descriptor) => staged.hasBlob(descriptor),
     putBlob: (descriptor, content) => staged.putBlob(descriptor, content),
+    take: (descriptor, feed) => staged.take(descriptor, feed),
     putManifest: async (manifest, options) => {
       refuseList(manifest, options?.instance === true, 'Docker');
       await staged.putManifest(manifest);
@@ -128,7 +133,10 @@ async function checkLoaded(host: DockerHost, name: string, manifest: Manifest, p
   const id = await inspect(host, name).catch(() => undefined);
   // Docker's own store calls an image by its configuration. containerd's has a manifest that it made itself, and
   // then only what Docker gives back tells
-  if (id !== undefined && (id === config || (await servedByDocker(name)) === (await servedDigest(path))))
+  if (
+    id !== undefined &&
+    (id === config || (await servedByDocker(host, name)) === (await servedDigest(path)))
+  )
     return;
   await askDocker(host, { method: 'DELETE', path: `/images/${name}?noprune=1` }).catch(() => undefined);
   throw new BullaError(
@@ -137,9 +145,9 @@ async function checkLoaded(host: DockerHost, name: string, manifest: Manifest, p
   );
 }
 
-async function servedByDocker(name: string): Promise<Digest | undefined> {
+async function servedByDocker(host: DockerHost, name: string): Promise<Digest | undefined> {
   try {
-    await using image = await openDaemonImage(name);
+    await using image = await imageAt(host, name);
     return (await image.manifest()).digest;
   } catch (error) {
     if (error instanceof BullaError) return undefined;

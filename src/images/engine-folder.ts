@@ -38,6 +38,7 @@ export async function imageFromEngine(
       physical: undefined,
       manifest: (digest) => image.manifest(digest),
       blob: (descriptor) => image.blob(descriptor),
+      ...(image.feed !== undefined && { feed: image.feed }),
       [Symbol.asyncDispose]: async () => {
         await image[Symbol.asyncDispose]();
         await folder[Symbol.asyncDispose]();

@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { piecesOf } from './blob-file.ts';
-import type { Image, ImageSink } from './image.ts';
+import type { FileSink, Image } from './image.ts';
 import { layoutInArchive } from './layout-files.ts';
 import { openLayoutImage } from './oci.ts';
 import { contentOf, openStaging, type Staging } from './staging.ts';
@@ -31,13 +31,14 @@ export async function openOciArchiveImage(path: string, name?: string): Promise<
  * that is there, as skopeo does. The same images give the same bytes. Until then blobs lie in a hidden folder beside it.
  * @throws BullaError `image.not-found`, `io.*`
  */
-export async function openOciArchiveSink(path: string, name?: string): Promise<ImageSink> {
+export async function openOciArchiveSink(path: string, name?: string): Promise<FileSink> {
   let staging: Promise<Staging> | undefined;
   const opened = (): Promise<Staging> => (staging ??= openStaging(path, name));
   return {
     name: { transport: 'oci-archive', path, ...(name !== undefined && { name }) },
     hasBlob: async (descriptor) => (staging === undefined ? false : (await staging).sink.hasBlob(descriptor)),
     putBlob: async (descriptor, content) => (await opened()).sink.putBlob(descriptor, content),
+    take: async (descriptor, feed) => (await opened()).sink.take(descriptor, feed),
     putManifest: async (manifest, options) => {
       const { sink, folder } = await opened();
       await sink.putManifest(manifest, options);

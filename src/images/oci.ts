@@ -7,9 +7,9 @@ import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
 import type { Manifest } from '../base/manifest.ts';
 import { exists, makeFolder, replaceFile } from '../io/files.ts';
-import { isBlobFile, writeBlobFile } from './blob-file.ts';
-import type { Image, ImageSink } from './image.ts';
-import { blobName, layoutInFolder, type LayoutFiles } from './layout-files.ts';
+import { isBlobFile, takeBlobFile, writeBlobFile } from './blob-file.ts';
+import type { FileSink, Image } from './image.ts';
+import { blobName, layoutInFolder, layoutPath, type LayoutFiles } from './layout-files.ts';
 import {
   findInLayout,
   isLayout,
@@ -22,13 +22,15 @@ import {
 
 /**
  * Opens one image of a layout: the one with that name, or the only one.
+ * @param blobs the folder of blobs, where layouts share one
  * @throws BullaError `image.not-found`, `image.ambiguous`, `image.unsupported`, `image.malformed`, `manifest.*`, `io.*`
  */
-export async function openOciImage(path: string, name?: string): Promise<Image> {
-  return openLayoutImage(layoutInFolder(path), {
+export async function openOciImage(path: string, name?: string, blobs?: string): Promise<Image> {
+  return openLayoutImage(layoutInFolder(path, blobs), {
     transport: 'oci',
     path,
     ...(name !== undefined && { name }),
+    ...(blobs !== undefined && { blobs }),
   });
 }
 
@@ -49,6 +51,7 @@ export async function openLayoutImage(files: LayoutFiles, name: LayoutName): Pro
         ? (top ??= readLayoutManifest(files, descriptor.digest, descriptor))
         : readLayoutManifest(files, digest),
     blob: (each) => files.blob(each),
+    feed: (each, consume) => files.feed(each, consume),
     [Symbol.asyncDispose]: () => files[Symbol.asyncDispose](),
   };
 }
@@ -60,22 +63,29 @@ type LayoutName = Extract<ImageName, { transport: 'oci' | 'oci-archive' | 'docke
  * Images that are there stay.
  * @throws BullaError `image.occupied` where it holds something else, `image.unsupported`, `image.malformed`
  */
-export async function openOciSink(path: string, name?: string): Promise<ImageSink> {
+export async function openOciSink(path: string, name?: string, blobs?: string): Promise<FileSink> {
   if (!(await isLayout(layoutInFolder(path))) && (await exists(join(path, 'index.json')))) {
     throw new BullaError('image.occupied', `${printable(path)} has an index.json and is no OCI image layout`);
   }
+  const fileOf = (digest: Digest): string => layoutPath(path, blobName(digest), blobs);
   let prepared: Promise<void> | undefined;
   const fileFor = async (digest: Digest): Promise<string> => {
     await (prepared ??= prepare(path));
-    const file = join(path, blobName(digest));
+    const file = fileOf(digest);
     await makeFolder(dirname(file));
     return file;
   };
   return {
-    name: { transport: 'oci', path, ...(name !== undefined && { name }) },
-    hasBlob: (descriptor) => isBlobFile(join(path, blobName(descriptor.digest)), descriptor),
+    name: {
+      transport: 'oci',
+      path,
+      ...(name !== undefined && { name }),
+      ...(blobs !== undefined && { blobs }),
+    },
+    hasBlob: (descriptor) => isBlobFile(fileOf(descriptor.digest), descriptor),
     putBlob: async (descriptor, content) =>
       writeBlobFile(await fileFor(descriptor.digest), descriptor, content),
+    take: async ({ digest }, feed) => takeBlobFile(await fileFor(digest), feed),
     putManifest: async (manifest, options) => {
       await replaceFile(await fileFor(manifest.digest), manifest.bytes);
       if (options?.listed !== undefined) await nameInLayout(path, options.listed, undefined);

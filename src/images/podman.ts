@@ -77,6 +77,7 @@ export async function openStorageSink(text: string): Promise<ImageSink> {
     name: { transport: 'containers-storage', name: text },
     hasBlob: (descriptor) => staged.hasBlob(descriptor),
     putBlob: (descriptor, content) => staged.putBlob(descriptor, content),
+    take: (descriptor, feed) => staged.take(descriptor, feed),
     putManifest: async (manifest, options) => {
       refuseList(manifest, options?.instance === true, 'podman');
       if (manifest.mediaType === mediaTypes.ociManifest) {

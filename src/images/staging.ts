@@ -4,14 +4,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 import { fileError, temporaryPrefix } from '../io/files.ts';
-import type { ImageSink } from './image.ts';
+import type { FileSink } from './image.ts';
 import { openOciSink } from './oci.ts';
 
 /** Disposing removes all of it. */
 export interface Staging extends AsyncDisposable {
   /** Only its owner can look into it. */
   readonly folder: string;
-  readonly sink: ImageSink;
+  readonly sink: FileSink;
 }
 
 /**

@@ -11,7 +11,7 @@ import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { fileError } from '../io/files.ts';
-import type { ByteSource } from './blob-file.ts';
+import { type ByteSource, sourceAt } from './blob-file.ts';
 import { compressionOf, spool } from './unpack.ts';
 
 /** Where a file's content is in the archive. */
@@ -59,7 +59,7 @@ export async function openTarArchive(path: string, options: TarOptions = {}): Pr
       files,
       links,
       read: (each, limit) => readWhole(file, each, limit, path),
-      source: (each) => sourceAt(file, each),
+      source: ({ offset, size }) => sourceAt(file, offset, size),
       [Symbol.asyncDispose]: () => file.close(),
     };
   } catch (error) {
@@ -97,25 +97,6 @@ async function readWhole(
     length += bytesRead;
   }
   return bytes;
-}
-
-function sourceAt(file: FileHandle, { offset, size }: TarFile): ByteSource {
-  let length = 0;
-  return {
-    read: async () => {
-      const wanted = Math.min(chunkBytes, size - length);
-      if (wanted === 0) return new Uint8Array();
-      const { bytesRead, buffer } = await file.read(
-        Buffer.allocUnsafeSlow(wanted),
-        0,
-        wanted,
-        offset + length,
-      );
-      length += bytesRead;
-      return new Uint8Array(buffer.buffer, 0, bytesRead);
-    },
-    close: async () => undefined,
-  };
 }
 
 /** What tar-stream tells of an entry; its types leave out the offset, and that an unknown type is null. */

@@ -12,7 +12,7 @@ import type { ConsumeBody, HttpResponse } from './http.ts';
 import { displayUrl } from './http-url.ts';
 import { Watch } from './http-watch.ts';
 
-const bufferBytes = 131_072;
+const bufferBytes = 262_144;
 /** One is read into while the others are on their way out. */
 const buffers = 4;
 const headBytes = 65_536;

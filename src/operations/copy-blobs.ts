@@ -11,7 +11,8 @@ import { inParallel } from './in-parallel.ts';
 export type CopyProgress = { readonly passed: number; readonly total: number };
 
 export type CopiedItem = {
-  readonly kind: 'blob' | 'manifest';
+  /** `packed`: a layer has been packed anew, and is still to be sent. */
+  readonly kind: 'blob' | 'manifest' | 'packed';
   readonly digest: Digest;
   /** Bytes. */
   readonly size: number;
@@ -19,6 +20,8 @@ export type CopiedItem = {
   readonly sent: boolean;
   /** It was taken from another repository of the same registry. */
   readonly mounted?: boolean;
+  /** Of what is packed anew: what it was. */
+  readonly from?: Digest;
 };
 
 export type BlobTold = {
@@ -77,7 +80,8 @@ export function openBlobMover(source: Image, sink: ImageSink, told: BlobTold = {
 
 type Count = (passed: number, more: number) => void;
 
-function counter(tell: BlobTold['onProgress']): Count {
+/** Counts bytes for whoever is told of them. */
+export function counter(tell: BlobTold['onProgress']): Count {
   if (tell === undefined) return () => undefined;
   let [passed, total] = [0, 0];
   return (bytes, more) => {
@@ -103,7 +107,7 @@ async function moveBlob({ source, sink, report, count }: Moving, blob: Descripto
   }
   const feed = counted(feedOf(source, blob), count);
   if (!isDockerSink(sink)) {
-    await sink.putBlob(blob, streamOf(feed));
+    await (sink.take === undefined ? sink.putBlob(blob, streamOf(feed)) : sink.take(blob, feed));
     report({ kind: 'blob', digest, size, sent: true });
     return;
   }
@@ -119,7 +123,7 @@ function mountableFrom(source: Image, sink: DockerSink): string | undefined {
 }
 
 function isDockerImage(image: Image): image is DockerImage {
-  return 'feed' in image;
+  return 'registry' in image;
 }
 
 function isDockerSink(sink: ImageSink): sink is DockerSink {
@@ -128,7 +132,8 @@ function isDockerSink(sink: ImageSink): sink is DockerSink {
 
 /** The bytes of a blob, each time from its first; a registry's are asked for again only where the connection broke. */
 export function feedOf(source: Image, blob: Descriptor): BlobFeed {
-  if (isDockerImage(source)) return (consume) => source.feed(blob, consume);
+  const { feed } = source;
+  if (feed !== undefined) return (consume) => feed(blob, consume);
   return async (consume) => {
     for await (const chunk of await source.blob(blob)) await consume(chunk);
   };

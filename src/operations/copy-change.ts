@@ -9,8 +9,18 @@ import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { type ImageManifest, type Manifest, parseManifest, takeManifest } from '../base/manifest.ts';
 import type { Image } from '../images/image.ts';
+import type { BlobTold } from './copy-blobs.ts';
 import { type Carried, isNoAttestation } from './copy-carried.ts';
-import type { Parts } from './copy-image.ts';
+import { blobsOf, checkType, type Parts } from './copy-image.ts';
+import {
+  dockerLayer,
+  isContainer,
+  needsOci,
+  notedPacking,
+  type Packing,
+  withLayers,
+} from './copy-packing.ts';
+import { planRepacking, repack, type Repacking } from './copy-repack.ts';
 import type { Chosen } from './copy-selection.ts';
 
 export type ManifestFormat = 'oci' | 'v2s2';
@@ -18,6 +28,8 @@ export type ManifestFormat = 'oci' | 'v2s2';
 /** What is to be different at the destination. */
 export type Changes = {
   readonly format?: ManifestFormat;
+  /** Default: layers keep their bytes. */
+  readonly packing?: Packing;
   /** A list loses the platforms that are not copied. */
   readonly stripRemovedPlatforms?: boolean;
 };
@@ -26,14 +38,16 @@ export type Changing = {
   readonly source: Image;
   readonly chosen: Chosen;
   readonly carried: Carried;
-  readonly request: {
+  readonly request: BlobTold & {
     readonly destination: ImageName;
     readonly changes?: Changes;
     readonly preserveDigests?: boolean;
   };
 };
 
-export type Changed = {
+/** Disposing lets go of layers that were packed anew. */
+export type Changed = AsyncDisposable & {
+  /** Has the blobs of the changed manifests too. */
   readonly source: Image;
   readonly top: Manifest;
   readonly parts: Parts;
@@ -43,28 +57,60 @@ export type Changed = {
 /**
  * The manifests to write: those of the source, byte for byte, unless something is to change and may.
  * @throws BullaError `copy.signatures-freeze`, `copy.digest-freezes`, `copy.preserve-digests`, `copy.attachments-freeze`;
- *   `image.unsupported` for what the other format cannot say
+ *   `image.unsupported` for what the other format cannot say; what `planRepacking` and `repack` throw
  */
 export async function changeManifests(changing: Changing): Promise<Changed> {
   const { source, chosen, carried, request } = changing;
   const { top, parts } = chosen;
-  const { changes = {} } = request;
-  const images = new Map(parts.images.map((each) => [each.digest, convertImage(each, changes.format)]));
+  const plan = await planOf(changing);
+  if (plan.length > 0) refuseFrozen(changing);
+  await using opened = new AsyncDisposableStack();
+  const repacked = opened.use(await repack(source, plan, request));
+  const format = formatOf(request.changes, plan);
+  const change = (image: Manifest): Manifest => convertImage(withLayers(image, repacked.layers), format);
+  const images = new Map(parts.images.map((each) => [each.digest, change(each)]));
   const converted = chosen.isList
-    ? changeList(top, parts, images, changes)
-    : convertImage(top, changes.format);
-  if (converted.digest === top.digest) return { source, top, parts, carried };
+    ? changeList(top, parts, images, { ...request.changes, ...(format !== undefined && { format }) })
+    : change(top);
+  if (converted.digest === top.digest)
+    return { source, top, parts, carried, [Symbol.asyncDispose]: async () => undefined };
   refuseFrozen(changing);
+  const changed = [...images.values()];
+  const kept = opened.move();
   return {
-    source,
+    source: repacked.source,
     top: converted,
-    parts: {
-      ...parts,
-      images: [...images.values()],
-      blobs: parts.blobs.map((each) => retyped(each, changes.format)),
-    },
+    parts: { ...parts, images: changed, blobs: blobsIn(chosen.isList ? changed : [converted]) },
     carried,
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
+}
+
+/** What is packed anew, once it is clear that the manifests made of it can be at the destination. */
+async function planOf({ source, chosen, request }: Changing): Promise<readonly Repacking[]> {
+  const { changes: { packing, format } = {}, destination } = request;
+  if (packing === undefined) return [];
+  if (format === 'v2s2' && needsOci(packing))
+    throw new BullaError('image.unsupported', 'layers packed by zstd have no name in the format v2s2', {
+      hint: 'leave --format out, or give --format oci',
+    });
+  const { top, parts } = chosen;
+  if (format === undefined && !needsOci(packing)) checkType(top, destination);
+  return planRepacking(source, chosen.isList ? parts.images : [top], packing);
+}
+
+/** Docker's manifests with layers packed by zstd become OCI ones, as skopeo has it. */
+function formatOf(
+  { format, packing }: Changes = {},
+  plan: readonly Repacking[] = [],
+): ManifestFormat | undefined {
+  return plan.length > 0 && needsOci(packing) ? 'oci' : format;
+}
+
+function blobsIn(manifests: readonly Manifest[]): readonly Descriptor[] {
+  const images = manifests.map(parseManifest).filter((each) => each.kind === 'image');
+  const blobs = images.flatMap(blobsOf);
+  return [...new Map(blobs.map((each) => [each.digest, each])).values()];
 }
 
 /** skopeo's reasons, each a refusal of its own. */
@@ -106,7 +152,6 @@ type Types = {
   readonly layers: Readonly<Record<string, string>>;
 };
 
-const dockerLayer = 'application/vnd.docker.image.rootfs.diff.tar';
 const dockerConfig = 'application/vnd.docker.container.image.v1+json';
 
 const typesOf: Readonly<Record<ManifestFormat, Types>> = {
@@ -127,12 +172,6 @@ const typesOf: Readonly<Record<ManifestFormat, Types>> = {
     layers: { [mediaTypes.ociLayer]: dockerLayer, [mediaTypes.ociLayerGzip]: `${dockerLayer}.gzip` },
   },
 };
-
-/** The same bytes under another type: blobs are known by their digest. */
-function retyped(blob: Descriptor, format: ManifestFormat | undefined): Descriptor {
-  if (format === undefined) return blob;
-  return { ...blob, mediaType: typesOf[format].layers[blob.mediaType] ?? blob.mediaType };
-}
 
 function convertImage(manifest: Manifest, format: ManifestFormat | undefined): Manifest {
   const parsed = parseManifest(manifest);
@@ -167,11 +206,11 @@ function layerType({ mediaType }: Descriptor, types: Types): string {
   );
 }
 
-function refuseArtifact({ config }: ImageManifest): void {
-  if (config.mediaType === mediaTypes.ociConfig || config.mediaType === dockerConfig) return;
+function refuseArtifact(image: ImageManifest): void {
+  if (isContainer(image)) return;
   throw new BullaError(
     'image.unsupported',
-    `only container images change their format, and this is a ${config.mediaType}`,
+    `only container images change their format, and this is a ${image.config.mediaType}`,
   );
 }
 
@@ -200,7 +239,8 @@ function changeList(
     if (descriptor === undefined || (stripRemovedPlatforms && !isKept(descriptor))) return [];
     const now = images.get(descriptor.digest);
     if (now === undefined || isIndexType(descriptor.mediaType)) return [entry];
-    return [{ ...entry, mediaType: now.mediaType, digest: now.digest, size: now.bytes.length }];
+    const { mediaType, digest, bytes } = now;
+    return [{ ...notedPacking(entry, descriptor, now), mediaType, digest, size: bytes.length }];
   });
   const mediaType = format === undefined ? top.mediaType : typesOf[format].list;
   return takeManifest(utf8(JSON.stringify({ ...value, mediaType, manifests })), mediaType);

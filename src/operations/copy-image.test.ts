@@ -9,7 +9,7 @@ import { type ImageName, parseImageName } from '../base/image-name.ts';
 import { type Manifest, takeManifest } from '../base/manifest.ts';
 import type { Image, ImageSink } from '../images/image.ts';
 import { bytesOf, descriptorOf, streamOf } from '../images/image-contract.ts';
-import { copyImage, type CopyOptions } from './copy-image.ts';
+import { copyImage, type CopyOptions } from '../../test/support/copy-image.ts';
 
 /** An image in memory. */
 function imageOf(top: Manifest, others: readonly Manifest[], blobs: readonly Uint8Array[]): Image {
@@ -179,7 +179,7 @@ test('of an index the platform’s instance, or everything from the inside out',
     ['manifest amd64'],
   );
   const all = sinkOf(registry, names);
-  equal((await copyImage(image, all.sink, { instances: 'all' })).digest, index.digest);
+  equal((await copyImage(image, all.sink, { instances: { kind: 'all' } })).digest, index.digest);
   deepEqual(
     all.log.filter((each) => !each.startsWith('blob')),
     ['instance amd64', 'instance arm64', 'instance inner', 'manifest index'],
@@ -214,7 +214,7 @@ test('an index that lies about an instance is refused', async () => {
     { ...entry, mediaType: mediaTypes.ociIndex },
   ]) {
     await refuses(imageOf(indexOf([lie]), [amd64], [config, ...layers]), registry, 'manifest.malformed', {
-      instances: 'all',
+      instances: { kind: 'all' },
     });
   }
 });
@@ -229,7 +229,7 @@ test('indexes nested without end are refused', async () => {
   const top = manifests.pop();
   ok(top !== undefined);
   await refuses(imageOf(top, manifests, [config, ...layers]), registry, 'image.too-deep', {
-    instances: 'all',
+    instances: { kind: 'all' },
   });
 });
 

@@ -1,59 +1,18 @@
-/** The one way in which image data moves: blobs, then instances, then the manifest that names them. */
-import { type Descriptor, isIndexType, mediaTypes, type Platform } from '../base/descriptor.ts';
+/** The one way in which image data moves: blobs, then images, then the lists that name them. */
+import { type Descriptor, isIndexType, mediaTypes } from '../base/descriptor.ts';
 import type { Digest } from '../base/digest.ts';
 import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { type ImageManifest, type Manifest, parseManifest } from '../base/manifest.ts';
-import { chooseInstance, hostPlatform } from '../images/choose-instance.ts';
 import type { Image, ImageSink } from '../images/image.ts';
-import { type BlobMover, type BlobTold, openBlobMover } from './copy-blobs.ts';
+import type { BlobMover } from './copy-blobs.ts';
 import { inParallel } from './in-parallel.ts';
-
-export type { CopiedItem } from './copy-blobs.ts';
-
-export type CopyOptions = BlobTold & {
-  /** Of an index: the platform's instance alone (default), or everything. */
-  readonly instances?: 'system' | 'all';
-  /** Default: this machine's. */
-  readonly platform?: Platform;
-};
-
-/** What the destination's name means afterwards. */
-export type CopyReceipt = { readonly digest: Digest; readonly mediaType: string; readonly size: number };
 
 /** Indexes within indexes: what builders make is one deep. */
 const deepestIndex = 4;
 /** Manifests of one image, all platforms and what belongs to them. */
 const mostManifests = 2000;
 const manifestsAtOnce = 6;
-
-/**
- * Copies an image, its bytes unchanged. The manifest comes last, so the destination's name never
- * means something incomplete; what failed leaves nothing but unnamed blobs.
- * @throws BullaError `image.no-such-platform`, `image.unsupported` (a manifest the destination cannot hold), `image.too-deep`,
- * `manifest.digest-mismatch` (the destination's name has another digest), `blob.digest-mismatch`, `registry.*`, `io.*`
- */
-export async function copyImage(
-  source: Image,
-  sink: ImageSink,
-  options: CopyOptions = {},
-): Promise<CopyReceipt> {
-  const top = await source.manifest();
-  const chosen = options.instances === 'all' ? top : await instanceOf(source, top, options.platform);
-  checkDestination(chosen, sink.name);
-  const parts = await readParts(source, chosen);
-  const mover = openBlobMover(source, sink, options);
-  await moveParts(mover, sink, parts);
-  await putManifest(mover, sink, chosen, false);
-  return { digest: chosen.digest, mediaType: chosen.mediaType, size: chosen.bytes.length };
-}
-
-async function instanceOf(source: Image, top: Manifest, platform: Platform | undefined): Promise<Manifest> {
-  const parsed = parseManifest(top);
-  if (parsed.kind !== 'index') return top;
-  const { digest } = chooseInstance(parsed, platform ?? hostPlatform());
-  return source.manifest(digest);
-}
 
 /**
  * Before anything is sent: the name's own digest holds, and the transport takes such manifests.

@@ -39,8 +39,8 @@ export async function layoutReferrers(source: Image): Promise<ReadonlyMap<Digest
 async function filesOf(source: Image): Promise<LayoutFiles> {
   if (!isInLayout(source))
     throw new BullaError('internal.bug', `${formatImageName(source.name)} is no layout`);
-  const { transport, path } = source.name;
-  return transport === 'oci' ? layoutInFolder(path) : layoutInArchive(await openTarArchive(path));
+  const { transport, path, blobs } = source.name;
+  return transport === 'oci' ? layoutInFolder(path, blobs) : layoutInArchive(await openTarArchive(path));
 }
 
 /** Undefined for what cannot be read: whether it is one of this image's signatures, the layout's store decides. */

@@ -162,7 +162,7 @@ export async function prepareCopy(
 
   const found = await finding;
   const carried = request.removeListSignatures === true ? withoutThoseOf(chosen.top.digest, found) : found;
-  const changed = await changeManifests({ source, chosen, carried, request });
+  const changed = opened.use(await changeManifests({ source, chosen, carried, request }));
   checkDestination(changed.top, request.destination);
   await checkPlaces(changed.carried, destination);
   const { isList, top } = chosen;

@@ -1,7 +1,7 @@
 /** `pull`: an image that the policy accepts, into an engine of this machine. */
 import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
-import { formatReference } from '../base/reference.ts';
+import { formatReference, type Reference } from '../base/reference.ts';
 import { type Copied, copy, type CopyRequest, type NotCopied } from './copy.ts';
 import type { World } from './world.ts';
 
@@ -40,4 +40,14 @@ function nameFor(source: ImageName): ImageName {
   throw new BullaError('usage.invalid', `${formatImageName(source)} has no name to be pulled under`, {
     hint: 'name it: bulla pull SRC NAME',
   });
+}
+
+/**
+ * The tags of a repository, where it is written to: a mirror need not have them all.
+ * @throws BullaError `registry.*`, `http.*`, `image.not-found`
+ */
+export async function tagsOf(repository: Reference, { registries }: World): Promise<readonly string[]> {
+  const source = await registries.destination(repository);
+  const registry = await registries.open(source, repository.domain);
+  return registry.tags(source.reference.path);
 }

@@ -1,53 +1,41 @@
-/** `push`: an image from a folder, an archive or an engine to a registry or another place, its bytes unchanged. */
+/** `push`: an image of this machine to a registry or another place, with its signatures. */
 import { BullaError } from '../base/errors.ts';
-import { formatImageName, type ImageName } from '../base/image-name.ts';
+import { formatImageName } from '../base/image-name.ts';
 import { formatReference } from '../base/reference.ts';
-import type { Image } from '../images/image.ts';
-import { openImage, openSink } from '../images/open.ts';
-import { copyImage, type CopyOptions, type CopyReceipt } from './copy-image.ts';
+import { type Copied, copy, type CopyRequest, type NotCopied } from './copy.ts';
+import type { Changes } from './copy-change.ts';
 import type { World } from './world.ts';
 
-export type PushRequest = CopyOptions & { readonly source: ImageName; readonly destination: ImageName };
+/** Without `by` nobody judges the source: who pushes vouches for what lies on the own machine, as podman has it. */
+export type PushRequest = CopyRequest;
 
 /**
- * Pushes an image. Signatures that the place holds stay behind, with a warning.
- * @throws BullaError `usage.unsupported` for a source in a registry, and what `copyImage` throws
+ * Copies an image out of an engine, a folder or an archive; see `copy`.
+ * @throws BullaError `usage.unsupported` for a source in a registry, and what `copy` throws
  */
-export async function push(request: PushRequest, world: World): Promise<CopyReceipt> {
-  const { source, destination } = request;
-  refuseUnsupported(source);
-  await using image = await openImage(source, world);
-  await using sink = await openSink(destination, world);
-  const receipt = await copyImage(image, sink, request);
-  if (await leavesSignatures(image, receipt, world)) {
-    world.warn(
-      `the signatures in ${formatImageName(source)} were not pushed; sign the image where it is now`,
-    );
-  }
-  return receipt;
+export async function push(request: PushRequest, world: World): Promise<Copied | NotCopied> {
+  refuseRegistry(request);
+  const by = request.by ?? { kind: 'insecure-accept-anything' };
+  const changes = { ...packedOnItsWay(request), ...request.changes };
+  return copy({ ...request, by, changes }, { from: world, to: world });
 }
 
-/** Folders and layouts may hold signatures, of any instance. */
-async function leavesSignatures(image: Image, { digest }: CopyReceipt, world: World): Promise<boolean> {
-  const { name } = image;
-  if (name.transport === 'dir') {
-    const { readdir } = await import('node:fs/promises');
-    return (await readdir(name.path)).some((each) => /(?:^|\.)signature-\d+$/.test(each));
-  }
-  for (const store of (await world.stores(image)).readers) {
-    for await (const _ of store.list(world.imageId(image, digest))) return true;
-  }
-  return false;
+/** Engines keep layers unpacked; podman push packs them by gzip on their way, and so does this. */
+function packedOnItsWay({ source, destination }: PushRequest): Changes {
+  const isFromEngine = source.transport === 'containers-storage' || source.transport === 'docker-daemon';
+  const isFree = destination.transport !== 'docker' || destination.reference.digest === undefined;
+  const packs = ['docker', 'oci', 'oci-archive'].includes(destination.transport);
+  return isFromEngine && packs && isFree ? { packing: { kind: 'packed' } } : {};
 }
 
-function refuseUnsupported(source: ImageName): void {
+function refuseRegistry({ source }: PushRequest): void {
   if (source.transport !== 'docker') return;
   const name = formatReference(source.reference);
   throw new BullaError(
     'usage.unsupported',
     `push takes images of this machine, not ${formatImageName(source)}`,
     {
-      hint: `bulla push containers-storage:${name} DST pushes podman's image of that name; bulla copy takes images from registries`,
+      hint: `bulla push ${name} DST pushes podman's image of that name; bulla copy takes images from registries`,
     },
   );
 }

@@ -2,6 +2,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { ImageName } from '../base/image-name.ts';
 import { type HttpClient, openHttp } from '../io/http.ts';
+import type { DaemonOptions } from '../images/docker-host.ts';
 import type { Image } from '../images/image.ts';
 import { version } from '../base/version.ts';
 import { type SystemEnvironment, systemEnvironment } from '../registry/environment.ts';
@@ -15,6 +16,8 @@ export type WorldOptions = Omit<RegistriesOptions, 'environment'> & {
   readonly environment?: SystemEnvironment;
   /** `--registries.d`: this folder alone. Default: as containers/image searches. */
   readonly registriesDFolder?: string;
+  /** Docker's host, for `docker-daemon:` images; see `DaemonOptions`. Default: DOCKER_HOST. */
+  readonly daemonHost?: string;
   /** Default: the clock. */
   readonly now?: () => Date;
   /** Told of what weakens or surprises. Default: nobody. */
@@ -25,6 +28,8 @@ export type WorldOptions = Omit<RegistriesOptions, 'environment'> & {
 export interface World extends AsyncDisposable {
   readonly environment: SystemEnvironment;
   readonly registries: Registries;
+  /** Where Docker is. */
+  readonly daemon: DaemonOptions;
   /** For services that are no registry: transparency logs, timestamp authorities, Fulcio. */
   readonly http: HttpClient;
   /** Ends everything that the world does, where there is one. */
@@ -57,6 +62,7 @@ export function openWorld(options: WorldOptions = {}): World {
   return {
     environment,
     registries,
+    daemon: daemonOf(options),
     http,
     ...(options.signal !== undefined && { signal: options.signal }),
     now: options.now ?? (() => new Date()),
@@ -68,6 +74,14 @@ export function openWorld(options: WorldOptions = {}): World {
       await http[Symbol.asyncDispose]();
       await registries[Symbol.asyncDispose]();
     },
+  };
+}
+
+function daemonOf({ daemonHost, certDir, tlsVerify }: WorldOptions): DaemonOptions {
+  return {
+    ...(daemonHost !== undefined && { host: daemonHost }),
+    ...(certDir !== undefined && { certDir }),
+    ...(tlsVerify !== undefined && { tlsVerify }),
   };
 }
 

@@ -129,11 +129,15 @@ for (const [what, content] of [
   });
 }
 
-/** Takes uploads as `put` says; gives what arrived whole. */
-async function upload(put: Answer): Promise<{ readonly tries: number; readonly error: unknown }> {
+/** Takes uploads as `put` says, and says of what is there what `status` says. */
+async function upload(
+  put: Answer,
+  status: Answer = (_request, response) => response.end(),
+): Promise<{ readonly tries: number; readonly error: unknown }> {
   await using site = await serveAnswers((request, response) => {
     if (request.method === 'POST') response.writeHead(202, { location: '/up?state=1' }).end();
     else if (request.method === 'PUT') put(request, response);
+    else if (request.url.startsWith('/up')) status(request, response);
     else response.end();
   });
   await using registry = open(site);
@@ -164,6 +168,60 @@ test('an upload that is dropped, put off or failed is begun anew, whole', async 
   assert.equal(error, undefined);
   assert.equal(tries, 4);
   assert.ok(last !== undefined && bytes.equals(last));
+});
+
+test('an upload goes on from what the registry has of it; where that is refused it is begun anew', async () => {
+  for (const [takes, sizes] of [
+    [true, [300_000, 200_000]],
+    [false, [300_000, 200_000, 300_000]],
+  ] as const) {
+    const seen: { readonly size: number; readonly range: string | undefined }[] = [];
+    const parts: Buffer[] = [];
+    const { error } = await upload(
+      (request, response) => {
+        seen.push({ size: request.body.length, range: request.headers['content-range'] });
+        parts.push(request.body);
+        if (seen.length === 1) response.destroy();
+        else response.writeHead(takes || seen.length === 3 ? 201 : 416).end();
+      },
+      (_request, response) => response.writeHead(204, { range: '0-99999', location: '/up?state=2' }).end(),
+    );
+    assert.equal(error, undefined);
+    assert.deepEqual(
+      seen.map(({ size }) => size),
+      sizes,
+    );
+    assert.deepEqual(
+      seen.map(({ range }) => range),
+      [undefined, '100000-299999', undefined].slice(0, sizes.length),
+    );
+    assert.ok(bytes.subarray(100_000).equals(parts[1] ?? Buffer.alloc(0)));
+  }
+});
+
+test('what a registry says of a broken upload counts only where it can be so', async () => {
+  const said: readonly (readonly [number, Readonly<Record<string, string>>])[] = [
+    [204, { range: '0-0' }],
+    [204, { range: '0-300000' }],
+    [204, { range: '5-99999' }],
+    [204, {}],
+    [200, { range: '0-99999' }],
+    [404, {}],
+    [204, { range: '0-99999', location: 'ftp://elsewhere/' }],
+  ];
+  for (const [status, headers] of said) {
+    const sizes: number[] = [];
+    const { error } = await upload(
+      (request, response) => {
+        sizes.push(request.body.length);
+        if (sizes.length === 1) response.destroy();
+        else response.writeHead(201).end();
+      },
+      (_request, response) => response.writeHead(status, headers).end(),
+    );
+    assert.equal(error, undefined);
+    assert.deepEqual(sizes, [300_000, 300_000], JSON.stringify(headers));
+  }
 });
 
 test('a registry that goes on failing, refuses, or says it stored something else is named', async () => {

@@ -1,4 +1,7 @@
-/** A blob, sent as its bytes come: mounted from another repository where it lies there, else begun anew until it arrives. */
+/**
+ * A blob, sent as its bytes come: mounted from another repository where it lies there; where the connection breaks, sent on from what the
+ * registry has of it (distribution specification 1.1, "Pushing a blob in chunks"), or else begun anew until it arrives.
+ */
 import type { Descriptor } from '../base/descriptor.ts';
 import { tryParseDigest } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
@@ -15,7 +18,7 @@ export type Sent = 'mounted' | 'uploaded';
 type Blob = Pick<Descriptor, 'digest' | 'size'>;
 
 /**
- * Sends a blob. What breaks on the way is begun again, from its first byte, as often as requests are.
+ * Sends a blob. What breaks on the way goes on where it broke, or is begun again, as often as requests are.
  * @param feed checks what it gives, and throws where it is not the blob
  * @throws BullaError `registry.*`, `http.*`, `blob.digest-mismatch`, and what `feed` throws
  */
@@ -27,25 +30,63 @@ export async function sendBlob(
   options: { readonly from?: string } = {},
 ): Promise<Sent> {
   const { retry } = client.session;
+  let broken: Begun | undefined;
   for (let tried = 0; ; tried += 1) {
-    const begun = await begin(client, path, blob, tried === 0 ? options.from : undefined);
+    const begun =
+      (broken === undefined ? undefined : await whatArrived(client, path, blob, broken)) ??
+      (await begin(client, path, blob, tried === 0 ? options.from : undefined));
     if (begun === undefined) return 'mounted';
     const last = tried >= retry.times || retry.signal?.aborted === true;
     const failure = await upload(client, path, blob, begun, feed);
     if (failure === undefined) return 'uploaded';
     if (last || failure.isFinal) throw failure.error;
+    broken = failure.isBroken ? begun : undefined;
     const wait = Math.max(retry.delayMs ?? backoff(tried, retry.clock), failure.waitMs);
     await retry.clock.sleep(Math.min(wait, 60_000), retry.signal);
   }
 }
 
-/** Where to send it. Undefined: it is there already, taken from `from`. */
+/** Where to send it, and how many bytes of it are there. */
+type Begun = { readonly url: URL; readonly at: number };
+
+/** Undefined: nothing that could be gone on with, and the upload is begun anew. */
+async function whatArrived(
+  client: Client,
+  path: string,
+  { size }: Blob,
+  broken: Begun,
+): Promise<Begun | undefined> {
+  try {
+    const response = await client.session.send({
+      method: 'GET',
+      target: broken.url,
+      scopes: [pushScope(path)],
+      maxBytes: limits.errorBodyBytes,
+    });
+    response.discard();
+    const end = /^(?:bytes=)?0-(\d{1,15})$/.exec(response.headers['range'] ?? '')?.[1];
+    const at = Number(end ?? 0) + 1;
+    // "0-0" is said of one byte and of none
+    if (response.status !== 204 || at < 2 || at > size || at <= broken.at) return undefined;
+    const { location } = response.headers;
+    const url =
+      location === undefined
+        ? broken.url
+        : parseHttpUrl(location, 'the Location of the upload', response.url);
+    return { url, at };
+  } catch (error) {
+    if (isBullaError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Undefined: it is there already, taken from `from`. */
 async function begin(
   client: Client,
   path: string,
   { digest }: Blob,
   from: string | undefined,
-): Promise<URL | undefined> {
+): Promise<Begun | undefined> {
   const query = from === undefined ? '' : `?${new URLSearchParams({ mount: digest, from }).toString()}`;
   const response = await client.session.send({
     method: 'POST',
@@ -56,7 +97,8 @@ async function begin(
   });
   if (response.status === 202) {
     response.discard();
-    return parseHttpUrl(response.headers['location'] ?? '', 'the Location of the upload', response.url);
+    const location = response.headers['location'] ?? '';
+    return { url: parseHttpUrl(location, 'the Location of the upload', response.url), at: 0 };
   }
   if (response.status === 201 && from !== undefined) {
     response.discard();
@@ -71,25 +113,29 @@ async function begin(
   throw await answerError(response, `begin an upload to ${path}`);
 }
 
-type Failure = { readonly error: unknown; readonly isFinal: boolean; readonly waitMs: number };
+type Failure = {
+  readonly error: unknown;
+  readonly isFinal: boolean;
+  readonly waitMs: number;
+  /** The connection broke: what was sent may be there. */
+  readonly isBroken?: boolean;
+};
 
 async function upload(
   client: Client,
   path: string,
   { digest, size }: Blob,
-  location: URL,
+  begun: Begun,
   feed: BlobFeed,
 ): Promise<Failure | undefined> {
-  const url = new URL(location);
-  // appended, not set: reading and writing the query anew would change the registry's signed state
-  url.search = `${url.search === '' ? '?' : `${url.search}&`}digest=${encodeURIComponent(digest)}`;
-  const fed = watched(feed);
+  const { at } = begun;
+  const fed = watched(at === 0 ? feed : without(feed, at));
   try {
     const response = await client.session.send({
       method: 'PUT',
-      target: url,
+      target: endOf(begun, digest),
       scopes: [pushScope(path)],
-      headers: { 'content-type': 'application/octet-stream', 'content-length': `${size}` },
+      headers: headersOf(at, size),
       body: fed.body,
       maxBytes: limits.errorBodyBytes,
       deadlineMs: client.blobDeadlineMs,
@@ -99,19 +145,54 @@ async function upload(
       fed.stop();
       const waitMs = retryAfter(response.headers['retry-after'], client.session.retry.clock.now());
       const error = await answerError(response, `upload to ${path}`);
-      return { error: fed.failure?.error ?? error, isFinal: !fed.mayRepeat(response.status), waitMs };
+      // what was gone on with and did not please is tried from its first byte
+      return fed.failure === undefined
+        ? { error, isFinal: at === 0 && !isTransient(response.status, 'always'), waitMs }
+        : ownFault(fed.failure);
     }
     response.discard();
     // the registry may answer before the last byte is judged here
     await fed.ended;
-    if (fed.failure !== undefined) return { ...fed.failure, isFinal: true, waitMs: 0 };
+    if (fed.failure !== undefined) return ownFault(fed.failure);
     checkClaim(response, digest);
     return undefined;
   } catch (error) {
-    if (fed.failure !== undefined) return { ...fed.failure, isFinal: true, waitMs: 0 };
+    if (fed.failure !== undefined) return ownFault(fed.failure);
     const isBroken = isBullaError(error, 'http.failed') || isBullaError(error, 'http.timeout');
-    return { error, isFinal: !isBroken, waitMs: 0 };
+    return { error, isFinal: !isBroken, waitMs: 0, isBroken };
   }
+}
+
+function headersOf(at: number, size: number): Readonly<Record<string, string>> {
+  return {
+    'content-type': 'application/octet-stream',
+    'content-length': `${size - at}`,
+    ...(at > 0 && at < size && { 'content-range': `${at}-${size - 1}` }),
+  };
+}
+
+/** No registry can help where the bytes themselves are at fault. */
+function ownFault({ error }: { readonly error: unknown }): Failure {
+  return { error, isFinal: true, waitMs: 0 };
+}
+
+/** Appended, not set: reading and writing the query anew would change the registry's signed state. */
+function endOf({ url: begun }: Begun, digest: Blob['digest']): URL {
+  const url = new URL(begun);
+  url.search = `${url.search === '' ? '?' : `${url.search}&`}digest=${encodeURIComponent(digest)}`;
+  return url;
+}
+
+/** A feed whose first bytes are there already: they are read, and checked, and not sent. */
+function without(feed: BlobFeed, bytes: number): BlobFeed {
+  return (consume) => {
+    let skip = bytes;
+    return feed((whole) => {
+      const chunk = whole.subarray(Math.min(skip, whole.length));
+      skip -= whole.length - chunk.length;
+      return chunk.length === 0 ? undefined : consume(chunk);
+    });
+  };
 }
 
 /** A feed that tells afterwards whether it was the one that failed. */
@@ -120,7 +201,6 @@ function watched(feed: BlobFeed): {
   readonly ended: Promise<void>;
   readonly failure: { readonly error: unknown } | undefined;
   stop(): void;
-  mayRepeat(status: number): boolean;
 } {
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   let failure: { readonly error: unknown } | undefined;
@@ -133,7 +213,6 @@ function watched(feed: BlobFeed): {
     stop: () => {
       isStopped = true;
     },
-    mayRepeat: (status) => failure === undefined && isTransient(status, 'always'),
     body: async (write) => {
       try {
         await feed((chunk) => {

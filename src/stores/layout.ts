@@ -2,14 +2,20 @@
  * The signatures in an OCI layout, in a folder or an archive. They are listed in index.json, where ORAS and
  * others look for what refers to an image; skopeo and podman pass over them, but then want an image's name.
  */
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 
 import type { Descriptor } from '../base/descriptor.ts';
 import { type Digest, digestOf } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Signature } from '../formats/signature.ts';
-import { blobName, layoutInArchive, type LayoutFiles, layoutInFolder } from '../images/layout-files.ts';
+import {
+  blobName,
+  layoutInArchive,
+  type LayoutFiles,
+  layoutInFolder,
+  layoutPath,
+} from '../images/layout-files.ts';
 import { addToArchive } from '../images/oci-archive.ts';
 import { listedIn, readLayoutManifest } from '../images/oci-layout.ts';
 import { openTarArchive } from '../images/tar-read.ts';
@@ -30,13 +36,13 @@ type Place = {
 };
 
 /** Opens the signatures in a layout folder. The reference in an ImageId plays no part. Nothing is read yet. */
-export function openOciStore(folder: string): SignatureStore {
+export function openOciStore(folder: string, blobs?: string): SignatureStore {
   return storeAt({
     where: `oci:${folder}`,
-    open: async () => layoutInFolder(folder),
+    open: async () => layoutInFolder(folder, blobs),
     write: async (files) => {
       for (const [name, bytes] of files) {
-        const path = join(folder, name);
+        const path = layoutPath(folder, name, blobs);
         await makeFolder(dirname(path));
         await replaceFile(path, bytes);
       }

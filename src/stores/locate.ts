@@ -70,8 +70,8 @@ export async function locateStores(image: Image, options: LocateOptions): Promis
   }
   if (image.name.transport === 'oci' || image.name.transport === 'oci-archive') {
     const { openOciArchiveStore, openOciStore } = await import('./layout.ts');
-    const { transport, path } = image.name;
-    const store = transport === 'oci' ? openOciStore(path) : openOciArchiveStore(path);
+    const { transport, path, blobs } = image.name;
+    const store = transport === 'oci' ? openOciStore(path, blobs) : openOciArchiveStore(path);
     return { readers: [store], writerFor: () => store };
   }
   const none = noStore(formatImageName(image.name));

@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { digestOf } from '../../src/base/digest.ts';
 import { parseImageName } from '../../src/base/image-name.ts';
 import { openImage, openSink } from '../../src/images/open.ts';
-import { copyImage } from '../../src/operations/copy-image.ts';
+import { copyImage } from '../support/copy-image.ts';
 import { openWorld } from '../../src/operations/world.ts';
 import { writeOciImage } from '../support/oci-image.ts';
 import { type Bench, needs, openBench, peerVersion } from '../support/peers.ts';

@@ -1,7 +1,7 @@
 /** Signatures on their way through OCI layouts: what real tools made in one registry is in the other one, byte for byte. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -148,3 +148,46 @@ for (const transport of ['oci', 'oci-archive'] as const) {
     },
   );
 }
+
+test(
+  'layouts that share their blobs, both ways with skopeo, signatures included',
+  needs('skopeo', 'gpg'),
+  async () => {
+    await using bench = await openBench();
+    await writeOciImage(bench.path('image'), { tag: 'v1' });
+    const image = `oci:${bench.path('image')}:v1`;
+    const key = await bench.newGpgKey('Sharer <sharer@example.com>', { type: 'ed25519' });
+    const shared = bench.path('shared');
+    const to = ['--dest-shared-blob-dir', shared];
+    const from = ['--src-shared-blob-dir', shared];
+    const plain = ['copy', '--quiet', '--insecure-policy'];
+    const bulla = async (...args: readonly string[]): Promise<void> => {
+      const { exitCode, stderr } = await bench.bulla([...plain, ...args]);
+      assert.equal(exitCode, 0, stderr);
+    };
+    try {
+      const sign = ['--sign-by', key, '--sign-identity', 'registry.example.com/app:1'];
+      await bulla(...to, ...sign, image, `oci:${bench.path('ours')}:v1`);
+      await bench.ok('skopeo', ['copy', '--quiet', ...to, image, `oci:${bench.path('theirs')}:v1`]);
+      for (const each of ['ours', 'theirs']) {
+        const own = readdirSync(bench.path(each), { recursive: true, withFileTypes: true });
+        assert.deepEqual(own.flatMap((file) => (file.isFile() ? [file.name] : [])).sort(), [
+          'index.json',
+          'oci-layout',
+        ]);
+        const name = `oci:${bench.path(each)}:v1`;
+        await bench.ok('skopeo', ['copy', '--quiet', ...from, name, `dir:${bench.path(`${each}-read`)}`]);
+        await bulla(...from, name, `dir:${bench.path(`${each}-carried`)}`);
+      }
+      assert.ok(readdirSync(bench.path('ours-carried')).includes('signature-1'));
+      const without = await bench.bulla([
+        ...plain,
+        `oci:${bench.path('ours')}:v1`,
+        `dir:${bench.path('none')}`,
+      ]);
+      assert.equal(without.exitCode, 3, without.stderr);
+    } finally {
+      endStrayAgents(bench);
+    }
+  },
+);

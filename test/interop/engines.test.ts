@@ -16,7 +16,7 @@ import { takeManifest } from '../../src/base/manifest.ts';
 import { putSample, type SampleImage, testImageContract } from '../../src/images/image-contract.ts';
 import { openOciImage } from '../../src/images/oci.ts';
 import { openStorageImage, openStorageSink } from '../../src/images/podman.ts';
-import { copyImage } from '../../src/operations/copy-image.ts';
+import { copyImage } from '../support/copy-image.ts';
 import { scopeSubjectOf } from '../../src/operations/subject.ts';
 import { startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';

@@ -17,6 +17,8 @@ export type RealRegistry = {
   readonly host: string;
   /** `http://…` or `https://…` */
   readonly url: string;
+  /** What it holds. Removed under it, it is empty. */
+  readonly folder: string;
   /** With tls: what clients need. */
   readonly certificates: Certificates | undefined;
   /** What the registry logged so far: one line a request. */
@@ -75,7 +77,14 @@ export async function startRegistry(bench: Bench, options: RegistryOptions = {})
   const port = (await running.waitFor(/listening on 127\.0\.0\.1:(\d+)/))[1] ?? '';
   const host = `127.0.0.1:${port}`;
   const url = `${certificates === undefined ? 'http' : 'https'}://${host}`;
-  return { host, url, certificates, log: () => running.output(), stop: () => running.stop() };
+  return {
+    host,
+    url,
+    folder: bench.path(name),
+    certificates,
+    log: () => running.output(),
+    stop: () => running.stop(),
+  };
 }
 
 /** An authority, a server certificate for 127.0.0.1 and localhost, and a client certificate. */

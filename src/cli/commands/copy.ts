@@ -1,39 +1,33 @@
 /** `bulla copy SRC DST`: as skopeo copy, with all that hangs on the image. */
-import { resolve } from 'node:path';
-
 import { Command } from 'commander';
 
-import { utf8 } from '../../base/bytes.ts';
 import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
-import { replaceFile } from '../../io/files.ts';
-import { type Copied, copy, type CopyRequest } from '../../operations/copy.ts';
+import { copy, type CopyRequest } from '../../operations/copy.ts';
 import type { CommandContext } from '../command.ts';
 import {
   additionalTags,
   copiedOption,
   identityOption,
-  itemLine,
   judgedByPolicy,
   openCopyWorlds,
   refuseUnsupported,
+  sharingBlobs,
   withCopyOptions,
   withTwinOptions,
 } from '../copy-options.ts';
+import { runCopy } from '../copy-run.ts';
 import {
   countOption,
   flagOption,
   listOption,
   type Parsed,
-  textOption,
   withPlatformOptions,
   withPolicyOptions,
   withRegistriesDOption,
   withRegistryOptions,
   withSigningOptions,
 } from '../options.ts';
-import { openProgress } from '../progress.ts';
-import { openNamedSigners } from '../signers.ts';
-import { verdictJson, verdictLines } from '../verdict.ts';
+import { packingOption, withPackingOptions } from '../packing-options.ts';
 import { platformOption } from '../world.ts';
 
 export function command(context: CommandContext): Command {
@@ -46,7 +40,7 @@ export function command(context: CommandContext): Command {
       'docker://…, a folder (oci:, dir:), an archive or an engine; a name without transport means docker://',
     )
     .argument('<destination>', 'the same');
-  withCopyOptions(withTwinOptions(copying));
+  withPackingOptions(withCopyOptions(withTwinOptions(copying)));
   withPlatformOptions(
     withPolicyOptions(withRegistriesDOption(withRegistryOptions(withSigningOptions(copying)))),
   );
@@ -56,7 +50,12 @@ export function command(context: CommandContext): Command {
       '\nExample:\n  $ bulla copy --policy policy.json --sign-by release@example.com \\\n      docker://dev.example.com/ns/app:1.0 docker://prod.example.com/ns/app:1.0',
     )
     .action((source: string, destination: string, parsed: Parsed) =>
-      run(parseImageName(source), parseImageName(destination), parsed, context),
+      run(
+        sharingBlobs(parseImageName(source), parsed, 'src'),
+        sharingBlobs(parseImageName(destination), parsed, 'dest'),
+        parsed,
+        context,
+      ),
     );
 }
 
@@ -66,41 +65,12 @@ async function run(
   parsed: Parsed,
   context: CommandContext,
 ): Promise<void> {
-  const { terminal } = context;
   const request = requestOf(source, destination, parsed, context);
-  await using worlds = await openCopyWorlds(parsed, terminal, [source, destination]);
-  // keys open while the manifests are on their way
-  await using signers = openNamedSigners(parsed, terminal);
-  const progress = await openProgress(terminal);
-  const outcome = await copy(
-    {
-      ...request,
-      ...(signers !== undefined && { signers: signers.all }),
-      onItem: (item) => progress.item(itemLine(item)),
-      onProgress: (state) => progress.update(state),
-    },
-    worlds,
-  ).finally(() => progress.end());
-  const json = flagOption(parsed, 'json');
-  if (!outcome.copied) {
-    if (json)
-      terminal.printJson({
-        image: formatImageName(destination),
-        copied: false,
-        verdict: verdictJson(outcome.verdict),
-      });
-    else
-      for (const line of verdictLines(outcome.verdict, false, (word, colour) => terminal.paint(word, colour)))
-        terminal.print(line);
-    context.finish(1);
-    return;
-  }
-  const digestFile = textOption(parsed, 'digestfile');
-  // as the peers write it: nothing but the digest, no line end
-  if (digestFile !== undefined) await replaceFile(resolve(terminal.cwd, digestFile), utf8(outcome.digest));
-  if (json)
-    terminal.printJson({ image: formatImageName(destination), source: formatImageName(source), ...outcome });
-  else printReceipt(outcome, destination, context);
+  await using worlds = await openCopyWorlds(parsed, context.terminal, [source, destination]);
+  await runCopy(request, parsed, context, {
+    copy: (told) => copy({ ...request, ...told }, worlds),
+    title: ({ digest }) => `${formatImageName(destination)} ${digest}`,
+  });
 }
 
 function requestOf(
@@ -111,11 +81,14 @@ function requestOf(
 ): CopyRequest {
   refuseUnsupported(parsed);
   const platform = platformOption(parsed);
+  const { instances, changes } = copiedOption(parsed);
+  const packing = packingOption(parsed, destination, terminal);
   const parallelBlobs = countOption(parsed, 'imageParallelCopies', '--image-parallel-copies', 1);
   return {
     source,
     destination,
-    ...copiedOption(parsed),
+    instances,
+    changes: { ...changes, ...(packing !== undefined && { packing }) },
     by: judgedByPolicy(parsed, terminal),
     requireSigned: flagOption(parsed, 'requireSigned'),
     removeSignatures: flagOption(parsed, 'removeSignatures'),
@@ -127,21 +100,4 @@ function requestOf(
     ...(platform !== undefined && { platform }),
     ...(parallelBlobs !== undefined && { parallelBlobs }),
   };
-}
-
-function printReceipt(copied: Copied, destination: ImageName, { terminal }: CommandContext): void {
-  terminal.print(`${formatImageName(destination)} ${copied.digest}`);
-  const { signatures, attachments } = copied.carried;
-  if (copied.sourceDigest !== copied.digest) terminal.print(`  changed from ${copied.sourceDigest}`);
-  const { served } = copied;
-  if (served !== undefined)
-    terminal.print(`  served there: ${served ?? 'without a manifest, so by no digest'}`);
-  if (signatures + attachments > 0)
-    terminal.print(`  carried along: ${signatures} signatures, ${attachments} attachments`);
-  for (const made of copied.signatures) {
-    const of = made.digest === copied.digest ? '' : ` of ${made.digest}`;
-    const what = made.format === 'bundle' ? ', as a bundle' : ` for ${made.identity}`;
-    terminal.print(`  signed${of}${what}`);
-    terminal.print(`    by ${made.keyId}, ${made.location}`);
-  }
 }

@@ -1,77 +1,136 @@
-/** `bulla push NAME DST`: an image from a folder to a registry. */
-import { resolve } from 'node:path';
+/** `bulla push NAME [DST]`: as podman push, from folders and archives too. */
+import { Command, Option } from 'commander';
 
-import { Command } from 'commander';
-
-import { utf8 } from '../../base/bytes.ts';
 import { BullaError } from '../../base/errors.ts';
-import { formatImageName, parseImageName } from '../../base/image-name.ts';
-import { replaceFile } from '../../io/files.ts';
-import type { CopiedItem } from '../../operations/copy-image.ts';
-import { push } from '../../operations/push.ts';
+import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
+import { push, type PushRequest } from '../../operations/push.ts';
 import type { CommandContext } from '../command.ts';
-import { flagOption, type Parsed, textOption, withPlatformOptions, withRegistryOptions } from '../options.ts';
-import { openProgress } from '../progress.ts';
+import { copiedOption, identityOption } from '../copy-options.ts';
+import { runCopy } from '../copy-run.ts';
+import {
+  flagOption,
+  listOption,
+  type Parsed,
+  policyOption,
+  withPlatformOptions,
+  withPodmanOptions,
+  withRegistriesDOption,
+  withRegistryOptions,
+  withSigningOptions,
+} from '../options.ts';
+import { engineName } from '../engine-name.ts';
+import { packingOption, type PackingFlags } from '../packing-options.ts';
 import { openCommandWorld, platformOption } from '../world.ts';
 
+const packingFlags: PackingFlags = {
+  format: '--compression-format',
+  level: '--compression-level',
+  force: '--force-compression',
+  compress: '--compress',
+};
+
 export function command(context: CommandContext): Command {
-  const push = new Command('push')
+  const pushing = new Command('push')
     .description(
-      'Send an image from a folder, an archive or an engine to a registry or another place, unchanged.',
+      'Send an image from an engine, a folder or an archive to a registry or another place, with its signatures. Its bytes stay as they are unless a flag says otherwise.',
     )
     .argument(
       '<name>',
-      'oci:DIR[:ref], dir:DIR, oci-archive:FILE[:ref], docker-archive:FILE[:ref], containers-storage:NAME or docker-daemon:NAME',
+      'an image of podman’s by its name, docker-daemon:NAME, oci:DIR[:ref], dir:DIR, oci-archive:FILE[:ref] or docker-archive:FILE[:ref]',
     )
-    .argument('<destination>', 'docker://… or one of these; a name without transport means docker://')
-    .option('-a, --all', 'of a multi-platform image send every instance and the index')
-    .option('--multi-arch <which>', 'system (this machine’s instance, the default) or all')
-    .option('--digestfile <file>', 'write the digest of the manifest pushed to this file')
-    .option('--json', 'print the receipt as JSON');
-  withPlatformOptions(withRegistryOptions(push));
-  return push
+    .argument(
+      '[destination]',
+      'docker://… or one of these; a name without transport means docker://. Default: an engine’s image goes to the registry in its name',
+    );
+  withPodmanOptions(withPushOptions(pushing));
+  withPlatformOptions(withRegistriesDOption(withRegistryOptions(withSigningOptions(pushing))));
+  return pushing
     .addHelpText(
       'after',
-      '\nExample:\n  $ bulla push --digestfile digest oci:image docker://registry.example.com/ns/app:1.0',
+      '\nExample:\n  $ bulla push --sign-by release@example.com --digestfile digest oci:image docker://registry.example.com/ns/app:1.0',
     )
-    .action((name: string, destination: string, parsed: Parsed) => run(name, destination, parsed, context));
+    .action((name: string, destination: string | undefined, parsed: Parsed) =>
+      run(name, destination, parsed, context),
+    );
 }
 
-async function run(name: string, to: string, parsed: Parsed, { terminal }: CommandContext): Promise<void> {
-  const source = parseImageName(name);
-  const destination = parseImageName(to);
-  const instances = instancesOption(parsed);
+/** podman push's own, and of a list what goes. */
+function withPushOptions(command: Command): Command {
+  command
+    .option('-a, --all', 'of a list send every instance and the list')
+    .option('--multi-arch <which>', 'for a list: system (the default), all, index-only, or platforms')
+    .option('--remove-signatures', 'leave the image’s signatures behind')
+    .option('-f, --format <format>', 'the manifests’ format: oci or v2s2 (default: as it is)')
+    .option(
+      '--compression-format <format>',
+      'pack all layers by gzip or zstd (default: as they are, an engine’s by gzip)',
+    )
+    .option('--compression-level <n>', 'for what is packed: gzip 1 to 9, zstd 1 to 22')
+    .option('--force-compression', 'always so where --compression-format is given')
+    .option('--compress', 'for a dir: destination: pack layers that are not packed')
+    .option('--digestfile <file>', 'write the digest of the manifest pushed to this file')
+    .option('--policy <file>', 'judge the image by this policy first (default: nobody judges it)')
+    .addOption(new Option('--signature-policy <file>', 'alias of --policy').hideHelp())
+    .option('--json', 'print the receipt as JSON');
+  for (const [flags] of unsupported) command.addOption(new Option(flags, 'not supported').hideHelp());
+  return command;
+}
+
+/** What is known of podman and not done here. */
+const unsupported = [
+  ['--encryption-key <key>', 'encryptionKey', 'images are not encrypted'],
+  ['--encrypt-layer <n>', 'encryptLayer', 'images are not encrypted'],
+  ['--sign-by-sq-fingerprint <fpr>', 'signBySqFingerprint', 'name the key by --sign-by'],
+] as const;
+
+async function run(
+  name: string,
+  to: string | undefined,
+  parsed: Parsed,
+  context: CommandContext,
+): Promise<void> {
+  const request = requestOf(name, to, parsed, context);
+  const { source, destination } = request;
+  await using world = await openCommandWorld(parsed, context.terminal, [source, destination]);
+  await runCopy(request, parsed, context, {
+    copy: (told) => push({ ...request, ...told }, world),
+    title: ({ digest }) => digest,
+  });
+}
+
+function requestOf(
+  name: string,
+  to: string | undefined,
+  parsed: Parsed,
+  { terminal }: CommandContext,
+): PushRequest {
+  for (const [flags, option, why] of unsupported) {
+    if (parsed[option] === undefined) continue;
+    throw new BullaError('usage.unsupported', `${flags.split(' ', 1)[0] ?? ''} is not supported: ${why}`);
+  }
+  const source = engineName(name);
+  const destination = to === undefined ? ownRegistry(source) : parseImageName(to);
+  const { instances, changes } = copiedOption(parsed);
+  const packing = packingOption(parsed, destination, terminal, packingFlags);
   const platform = platformOption(parsed);
-  const digestFile = textOption(parsed, 'digestfile');
-  await using world = await openCommandWorld(parsed, terminal, [source, destination]);
-  const progress = await openProgress(terminal);
-  const receipt = await push(
-    {
-      source,
-      destination,
-      instances,
-      ...(platform !== undefined && { platform }),
-      onItem: (item) => progress.item(itemLine(item)),
-      onProgress: (state) => progress.update(state),
-    },
-    world,
-  ).finally(() => progress.end());
-  // as the peers write it: nothing but the digest, no line end
-  if (digestFile !== undefined) await replaceFile(resolve(terminal.cwd, digestFile), utf8(receipt.digest));
-  if (flagOption(parsed, 'json')) terminal.printJson({ image: formatImageName(destination), ...receipt });
-  else terminal.print(receipt.digest);
+  const file = policyOption(parsed);
+  return {
+    source,
+    destination,
+    instances,
+    changes: { ...changes, ...(packing !== undefined && { packing }) },
+    removeSignatures: flagOption(parsed, 'removeSignatures'),
+    identities: listOption(parsed, 'signIdentity').map(identityOption),
+    ...(file !== undefined && { by: { kind: 'policy', file } }),
+    ...(platform !== undefined && { platform }),
+  };
 }
 
-function instancesOption(parsed: Parsed): 'system' | 'all' {
-  const which = textOption(parsed, 'multiArch');
-  const all = flagOption(parsed, 'all');
-  if (all && which !== undefined)
-    throw new BullaError('usage.invalid', '--all and --multi-arch exclude each other');
-  if (all || which === 'all') return 'all';
-  if (which === undefined || which === 'system') return 'system';
-  throw new BullaError('usage.invalid', `--multi-arch takes system or all, not "${which}"`);
-}
-
-function itemLine({ kind, digest, size, sent }: CopiedItem): string {
-  return `${kind} ${digest} ${size} bytes${sent ? '' : ', there already'}`;
+/** Where podman push sends an image whose destination is not said. */
+function ownRegistry(source: ImageName): ImageName {
+  if (source.transport === 'containers-storage' || source.transport === 'docker-daemon')
+    return parseImageName(`docker://${source.name}`);
+  throw new BullaError('usage.invalid', `${formatImageName(source)} has no name to be pushed under`, {
+    hint: 'name the destination: bulla push NAME docker://REGISTRY/PATH:TAG',
+  });
 }

@@ -62,19 +62,33 @@ test('push: the digest on stdout and in the digest file, without a line end ther
   const again = await bulla('push', '--json', `oci:${folder}/layout:v1`, `dir:${folder}/dir`);
   deepEqual(JSON.parse(again.out), {
     image: `dir:${folder}/dir`,
+    source: `oci:${folder}/layout:v1`,
+    copied: true,
     digest,
     mediaType: sample.manifest.mediaType,
     size: sample.manifest.bytes.length,
+    sourceDigest: digest,
+    carried: { signatures: 0, attachments: 0 },
+    signatures: [],
   });
   match(again.err, /there already/);
 });
 
 test('push: images of registries are refused with what to do', async () => {
-  for (const source of ['app', 'docker://r.example.com/app']) {
-    const { exit, err } = await bulla('push', source, `dir:${folder}/x`);
-    equal(exit, 2, source);
-    match(err, /\[usage\.unsupported\]\nhint: .*bulla copy takes images from registries/);
-  }
+  const { exit, err } = await bulla('push', 'docker://r.example.com/app', `dir:${folder}/x`);
+  equal(exit, 2);
+  match(err, /\[usage\.unsupported\]\nhint: .*bulla copy takes images from registries/);
+  const nameless = await bulla('push', 'oci:a');
+  equal(nameless.exit, 2);
+  match(nameless.err, /oci:a has no name to be pushed under/);
   equal((await bulla('push', '--all', '--multi-arch', 'all', 'oci:a', 'dir:b')).exit, 2);
   equal((await bulla('push', '--multi-arch', 'some', 'oci:a', 'dir:b')).exit, 2);
+  for (const flags of [
+    ['--encrypt-layer', '1'],
+    ['--sign-by-sq-fingerprint', 'F'],
+  ]) {
+    const refused = await bulla('push', ...flags, 'oci:a', 'dir:b');
+    equal(refused.exit, 2);
+    match(refused.err, /\[usage\.unsupported\]/);
+  }
 });
