@@ -128,8 +128,14 @@ async function meaningOf({ destination }: PreparedCopy, to: SyncWorlds['to']): P
 /** A registry takes no manifest without what it names; a folder may have lost a file. */
 async function isWhole({ parts, destination }: PreparedCopy): Promise<boolean> {
   if (destination.registry !== undefined) return true;
-  const there = await inParallel(parts.blobs, 4, (blob) => destination.sink.hasBlob(blob));
-  return there.every(Boolean);
+  const { sink } = destination;
+  const { blobs, images, indexes } = parts;
+  const manifests = await inParallel(
+    [...images, ...indexes],
+    4,
+    async (each) => (await sink.hasManifest?.(each, { instance: true })) ?? true,
+  );
+  return [...manifests, ...(await inParallel(blobs, 4, (blob) => sink.hasBlob(blob)))].every(Boolean);
 }
 
 async function missingSignatures(

@@ -445,6 +445,35 @@ test('into a folder and on: links are not followed, a lost file is written again
   });
 });
 
+test('a list in a folder lacks what its instances have lost', async () => {
+  const instances = own.slice(0, 2).map((each) => imageOf(each));
+  const entry = (manifest: Uint8Array, architecture: string): object => ({
+    ...descriptorOf(manifest, mediaTypes.ociManifest),
+    platform: { os: 'linux', architecture },
+  });
+  const manifests = instances.map((each, index) => entry(each, ['amd64', 'arm64'][index] ?? ''));
+  const list = utf8(JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }));
+  await using source = await serve({ 'ns/app:1': [list, config, ...instances, ...own] });
+  await using nowhere = await serve({});
+  await inWorld(async (world, folder) => {
+    const worlds = { from: world, to: world };
+    const target = { kind: 'dir', place: join(folder, 'out') } as const;
+    const request = requestOf(source, nowhere, { target, instances: { kind: 'all' } });
+    const stateOf = async (): Promise<string | undefined> =>
+      (await checkSync(request, worlds)).images.map((each) =>
+        each.state === 'lacks' ? each.lack.image : each.state,
+      )[0];
+    equal(await stateOf(), 'absent');
+    deepEqual(statesOf(await sync(request, worlds)), ['1 copied']);
+    equal(await stateOf(), 'complete');
+    deepEqual(statesOf(await sync(request, worlds)), ['1 there']);
+    await rm(join(folder, 'out', 'app:1', `${digestOf(instances[1] ?? list).slice(7)}.manifest.json`));
+    equal(await stateOf(), 'partial');
+    deepEqual(statesOf(await sync(request, worlds)), ['1 copied']);
+    equal(await stateOf(), 'complete');
+  });
+});
+
 test('a check says what could not be looked at, and writes nothing', async () => {
   await using source = await serve(four);
   await using destination = await serve({}, ({ method, url }, response) => {

@@ -70,6 +70,7 @@ test('push: the digest on stdout and in the digest file, without a line end ther
     sourceDigest: digest,
     carried: { signatures: 0, attachments: 0 },
     signatures: [],
+    written: false,
   });
   match(again.err, /there already/);
 });
