@@ -50,7 +50,7 @@ export {
   type KeyImpactRequest,
 } from './operations/key-impact.ts';
 export { currentLogin, login, type LoginRequest, logout } from './operations/login.ts';
-export type { Lineage, LineageSide, LineageSigner } from './operations/lineage.ts';
+export type { Lineage, LineageSide, LineageSigner } from './operations/promote/lineage.ts';
 export {
   type Foreseen,
   type NotPromoted,
@@ -61,36 +61,36 @@ export {
 } from './operations/promote.ts';
 export { pull, type Pulled, type PullRequest } from './operations/pull.ts';
 export { push, type PushRequest } from './operations/push.ts';
-export { publicTrustedRoots } from './operations/public-root.ts';
+export { publicTrustedRoots } from './operations/judge/public-root.ts';
 export { type ResignedImage, resign, type ResignReceipt, type ResignRequest } from './operations/resign.ts';
 export { sign, type SignedInstances, type SignReceipt, type SignRequest } from './operations/sign.ts';
 export { signBlob, type SignedBlob } from './operations/sign-blob.ts';
-export type { SigningFormat, SigningPlan, Witnesses } from './operations/signing-plan.ts';
+export type { SigningFormat, SigningPlan, Witnesses } from './operations/sign/plan.ts';
 export { readStages, type Stage, type StagedName, type Stages } from './operations/stages.ts';
-export { stagesStatus, type StagesStatus } from './operations/stages-status.ts';
+export { stagesStatus, type StagesStatus } from './operations/promote/stages-status.ts';
 export { standaloneSign, standaloneVerify } from './operations/standalone.ts';
-export { checkStore, type StoreCheck } from './operations/store-check.ts';
-export { parseStoreName, type StoreName } from './operations/store-name.ts';
+export { checkStore, type StoreCheck } from './operations/store/check.ts';
+export { parseStoreName, type StoreName } from './operations/store/name.ts';
 export { type MergeOptions, mergeStores, type StoreMerge } from './operations/stores.ts';
 export {
   createTransfer,
   type CreateTransferRequest,
   type TransferCreated,
   type TransferNotCreated,
-} from './operations/transfer-create.ts';
+} from './operations/transfer/create.ts';
 export {
   type ImportedKey,
   importTransferKeys,
   type ImportTransferKeysRequest,
-} from './operations/transfer-import.ts';
+} from './operations/transfer/import.ts';
 export {
   loadTransfer,
   type LoadTransferRequest,
   type TransferLoaded,
   type TransferNotLoaded,
-} from './operations/transfer-load.ts';
-export { showTransfer, type ShowTransferRequest, type TransferShown } from './operations/transfer-show.ts';
-export { verifyTransfer, type VerifyTransferRequest } from './operations/transfer-verify.ts';
+} from './operations/transfer/load.ts';
+export { showTransfer, type ShowTransferRequest, type TransferShown } from './operations/transfer/show.ts';
+export { verifyTransfer, type VerifyTransferRequest } from './operations/transfer/verify.ts';
 export {
   type SyncedImage,
   sync,
@@ -98,9 +98,9 @@ export {
   type SyncRequest,
   type SyncWorlds,
 } from './operations/sync.ts';
-export { type CheckedImage, checkSync, type CheckRequest, type SyncCheck } from './operations/sync-check.ts';
-export { readSyncFile, type SyncFile, type SyncSettings } from './operations/sync-file.ts';
-export type { SyncSource, SyncTarget } from './operations/sync-plan.ts';
+export { type CheckedImage, checkSync, type CheckRequest, type SyncCheck } from './operations/sync/check.ts';
+export { readSyncFile, type SyncFile, type SyncSettings } from './operations/sync/file.ts';
+export type { SyncSource, SyncTarget } from './operations/sync/plan.ts';
 export {
   checkTrust,
   type CheckedTrust,
@@ -116,9 +116,9 @@ export {
   type TrustSet,
   type TrustShown,
 } from './operations/trust.ts';
-export { type ImportedTrust, importTrust, type ImportTrustRequest } from './operations/trust-import.ts';
-export { type RenderedTrust, renderTrust, type RenderTrustRequest } from './operations/trust-render.ts';
-export { updateTrust, type UpdateTrustRequest } from './operations/trust-update.ts';
+export { type ImportedTrust, importTrust, type ImportTrustRequest } from './operations/trust/import.ts';
+export { type RenderedTrust, renderTrust, type RenderTrustRequest } from './operations/trust/render.ts';
+export { updateTrust, type UpdateTrustRequest } from './operations/trust/update.ts';
 export { type ImageVerdict, type InstanceVerdict, verify, type VerifyRequest } from './operations/verify.ts';
 export { type BlobProof, verifyBlob, type VerifyBlobRequest } from './operations/verify-blob.ts';
 export { parseWhere, type Where } from './operations/where.ts';

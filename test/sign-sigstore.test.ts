@@ -19,7 +19,7 @@ import { crypto } from '../src/base/node.ts';
 import { parseTrustedRoots } from '../src/keys/trusted-root/parse.ts';
 import { attest } from '../src/operations/attest.ts';
 import { sign } from '../src/operations/sign.ts';
-import type { SigningFormat, SigningPlan, Witnesses } from '../src/operations/signing-plan.ts';
+import type { SigningFormat, SigningPlan, Witnesses } from '../src/operations/sign/plan.ts';
 import { openWorld, type World } from '../src/operations/world.ts';
 import { listen } from '../src/servers/listen.ts';
 import { createRegistry } from '../src/servers/registry/registry.ts';

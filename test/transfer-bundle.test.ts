@@ -24,7 +24,7 @@ import { parseKeyring } from '../src/keys/openpgp/keyring.ts';
 import type { JudgedBy } from '../src/operations/judge.ts';
 import { encodePem } from '../src/keys/sigstore/pem.ts';
 import { makeKeyPair } from '../src/keys/sigstore/private-key.ts';
-import type { PackedInstances } from '../src/operations/transfer-contents.ts';
+import type { PackedInstances } from '../src/operations/transfer/contents.ts';
 import { serveAnswers } from './support/registry-faults.ts';
 import { isThere, openStage, readTar, sha256, type Stage } from './support/transfer-stage.ts';
 

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { BullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { readBoundedFile } from '../io/files.ts';
-import type { SigningPlan } from '../operations/signing-plan.ts';
+import type { SigningPlan } from '../operations/sign/plan.ts';
 import { collect, withCosignOptions } from './options.ts';
 import type { Terminal } from './terminal.ts';
 

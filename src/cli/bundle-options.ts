@@ -3,9 +3,9 @@ import { type Command, Option } from 'commander';
 
 import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
-import type { PackedKey } from '../operations/transfer-keys.ts';
-import type { TransferShown } from '../operations/transfer-show.ts';
-import type { TransferTrust } from '../operations/transfer-verify.ts';
+import type { PackedKey } from '../operations/transfer/keys.ts';
+import type { TransferShown } from '../operations/transfer/show.ts';
+import type { TransferTrust } from '../operations/transfer/verify.ts';
 import type { ImageVerdict } from '../operations/verify.ts';
 import type { CommandContext, Outcome } from './command.ts';
 import { givenJudge, withSignerOptions } from './judge-options.ts';

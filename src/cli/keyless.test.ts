@@ -9,7 +9,7 @@ import { type ErrorCode, isBullaError } from '../base/errors.ts';
 import { freeKeyFiles, writeKeyFiles } from '../keys/sigstore/key-files.ts';
 import { makeKeyPair } from '../keys/sigstore/private-key.ts';
 import { signingConfigMediaType } from '../keys/signing-config.ts';
-import type { SigningPlan } from '../operations/signing-plan.ts';
+import type { SigningPlan } from '../operations/sign/plan.ts';
 import { openSigners } from './signers.ts';
 import type { Terminal } from './terminal.ts';
 

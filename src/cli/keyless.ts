@@ -10,7 +10,7 @@ import type { ChosenServices } from '../keys/signing-config.ts';
 import type { SigstoreSigner } from '../keys/signer.ts';
 import type { TokenSource } from '../keys/oidc/token-source.ts';
 import type { TrustedRoot } from '../keys/trusted-root/trusted-root.ts';
-import type { Witnesses } from '../operations/signing-plan.ts';
+import type { Witnesses } from '../operations/sign/plan.ts';
 import type { KeylessRequest, ServicesRequest } from './keyless-options.ts';
 import { loginSource, tokenSource } from './identity-tokens.ts';
 import { durationOption, flagOption, type Parsed } from './options.ts';
@@ -70,7 +70,7 @@ async function openPublicInstance(
   trustedRoot: string | undefined,
 ): Promise<{ readonly chosen: ChosenServices; readonly roots: readonly TrustedRoot[] }> {
   const [{ publicTarget, publicTrustedRoots, signingConfigTarget }, { chooseServices, parseSigningConfig }] =
-    await Promise.all([import('../operations/public-root.ts'), import('../keys/signing-config.ts')]);
+    await Promise.all([import('../operations/judge/public-root.ts'), import('../keys/signing-config.ts')]);
   const world = {
     environment: terminalEnvironment(terminal),
     now: () => new Date(),

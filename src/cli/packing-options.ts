@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
-import type { Packing } from '../operations/copy-packing.ts';
+import type { Packing } from '../operations/copy/packing.ts';
 import { countOption, flagOption, type Parsed, textOption } from './options.ts';
 import type { Terminal } from './terminal.ts';
 

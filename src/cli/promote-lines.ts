@@ -1,8 +1,8 @@
 /** What a promotion did, or would do, as lines for people and as JSON for machines. */
 import { printable } from '../base/bytes.ts';
-import type { LineageSigner } from '../operations/lineage.ts';
+import type { LineageSigner } from '../operations/promote/lineage.ts';
 import type { Foreseen, Promoted } from '../operations/promote.ts';
-import type { WaitingSignature } from '../operations/promote-stores.ts';
+import type { WaitingSignature } from '../operations/promote/stores.ts';
 import type { MadeSignature } from '../operations/sign.ts';
 import type { Terminal } from './terminal.ts';
 import { verdictJson, verdictLines } from './verdict.ts';

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 
 import { BullaError } from '../base/errors.ts';
-import type { ManifestFormat } from '../operations/copy-change.ts';
+import type { ManifestFormat } from '../operations/copy/change.ts';
 import type { PromoteRequest, PromotionMode } from '../operations/promote.ts';
 import { flagOption, type Parsed, policyOption, textOption } from './options.ts';
 import { namesKey } from './signers.ts';

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 
 import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
-import { parseRate, type Rate } from '../operations/pace.ts';
+import { parseRate, type Rate } from '../operations/resign/pace.ts';
 import type { Where } from '../operations/where.ts';
 import { countOption, flagOption, type Parsed, textOption } from './options.ts';
 import { openProgress } from './progress.ts';

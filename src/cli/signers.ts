@@ -6,7 +6,7 @@ import type { Signer } from '../keys/signer.ts';
 import type { SigstoreParams } from '../keys/sigstore-params.ts';
 import { type KeyFileContext, openSigstoreKeyFile } from '../keys/open-key-file.ts';
 import { openSigner } from '../keys/open-signer.ts';
-import type { SigningFormat, SigningPlan, Witnesses } from '../operations/signing-plan.ts';
+import type { SigningFormat, SigningPlan, Witnesses } from '../operations/sign/plan.ts';
 import type { KeylessContext, Services } from './keyless.ts';
 import { type KeylessRequest, keylessOption, servicesOption } from './keyless-options.ts';
 import { listOption, type Parsed, readPassphraseFile } from './options.ts';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { parseDigest } from '../base/digest.ts';
 import { BullaError } from '../base/errors.ts';
-import type { CheckedImage } from '../operations/sync-check.ts';
+import type { CheckedImage } from '../operations/sync/check.ts';
 import type { SyncedImage } from '../operations/sync.ts';
 import { checkLines, checkOutcome, syncLines, syncOutcome, totals } from './sync-lines.ts';
 

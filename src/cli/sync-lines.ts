@@ -1,7 +1,7 @@
 /** What became of the images of a sync, as lines for people and as JSON for machines. */
 import { printable } from '../base/bytes.ts';
 import type { BullaError } from '../base/errors.ts';
-import type { CheckedImage, Lack } from '../operations/sync-check.ts';
+import type { CheckedImage, Lack } from '../operations/sync/check.ts';
 import type { SyncedImage } from '../operations/sync.ts';
 import type { Outcome } from './command.ts';
 import type { Terminal } from './terminal.ts';

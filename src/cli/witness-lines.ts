@@ -1,5 +1,5 @@
 /** Who saw a signature, as receipts tell it. */
-import type { Witnessed } from '../operations/sign-sigstore.ts';
+import type { Witnessed } from '../operations/sign/sigstore.ts';
 
 /** One line for each log, and one for all timestamps. */
 export function witnessLines({ logs = [], timestamps = 0 }: Witnessed): readonly string[] {

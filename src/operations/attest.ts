@@ -10,17 +10,17 @@ import type { Image } from '../images/image.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import type { SignatureStore } from '../stores/store.ts';
 import { type Attested, type ReadyStatement, statementFor } from './attest-statement.ts';
-import { digestsOf } from './sign-formats.ts';
-import { hiddenBy } from './hidden-by.ts';
-import { isSigstore } from './sign-places.ts';
+import { digestsOf } from './sign/formats.ts';
+import { hiddenBy } from './sign/hidden-by.ts';
+import { isSigstore } from './sign/places.ts';
 import {
   type Made,
   makeOldAttestation,
   makeStatementBundle,
   type SigstorePlan,
   type Witnessed,
-} from './sign-sigstore.ts';
-import type { SigningPlan } from './signing-plan.ts';
+} from './sign/sigstore.ts';
+import type { SigningPlan } from './sign/plan.ts';
 import type { World } from './world.ts';
 
 export type { Attested } from './attest-statement.ts';

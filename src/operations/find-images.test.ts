@@ -7,9 +7,9 @@ import { utf8 } from '../base/bytes.ts';
 import { mediaTypes } from '../base/descriptor.ts';
 import { digestOf } from '../base/digest.ts';
 import { descriptorOf } from '../images/image-contract.ts';
-import { parseDigestRecord } from './digest-record.ts';
+import { parseDigestRecord } from './resign/digest-record.ts';
 import { findImages, type FindRequest, type FoundImages } from './find-images.ts';
-import { openPace } from './pace.ts';
+import { openPace } from './resign/pace.ts';
 import { parseWhere } from './where.ts';
 import { openWorld } from './world.ts';
 

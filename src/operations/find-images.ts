@@ -9,14 +9,14 @@ import { type Manifest, parseManifest } from '../base/manifest.ts';
 import { formatReference, type Reference, withDigest } from '../base/reference.ts';
 import { mapBounded } from '../io/bounded.ts';
 import type { Registry } from '../registry/registry.ts';
-import type { DigestRecord } from './digest-record.ts';
+import type { DigestRecord } from './resign/digest-record.ts';
 import {
   findRepositories,
   type FoundRepositories,
   openRegistry,
   type Repository,
 } from './find-repositories.ts';
-import type { Pace } from './pace.ts';
+import type { Pace } from './resign/pace.ts';
 import type { Where } from './where.ts';
 import type { World } from './world.ts';
 

@@ -3,7 +3,7 @@ import { BullaError, isBullaError } from '../base/errors.ts';
 import { type Reference, repositoryOf } from '../base/reference.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Missed } from './find-images.ts';
-import type { Pace } from './pace.ts';
+import type { Pace } from './resign/pace.ts';
 import { isAtOrBelow, type Place, type Where } from './where.ts';
 import type { World } from './world.ts';
 

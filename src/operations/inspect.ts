@@ -11,13 +11,13 @@ import type { LocatedStores } from '../stores/locate.ts';
 import type { ImageId, StoredSignature } from '../stores/store.ts';
 import type { Verdict } from '../trust/verdict.ts';
 import { type Judge, type JudgedBy, openJudge } from './judge.ts';
-import { type SeenSignature, seenSignature } from './inspect-signature.ts';
+import { type SeenSignature, seenSignature } from './inspect/signature.ts';
 import { type FoundSignature, type ReadStore, readStores } from './read-stores.ts';
 import { subjectOf } from './subject.ts';
 import { filterFor, forTools } from './verify-for.ts';
 import type { World } from './world.ts';
 
-export type { SeenSignature } from './inspect-signature.ts';
+export type { SeenSignature } from './inspect/signature.ts';
 
 export type InspectRequest = {
   readonly image: ImageName;

@@ -9,7 +9,7 @@ import type { Policy } from '../trust/policy.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
 import type { ListHint } from '../stores/store.ts';
 import { type GivenKeys, signPredicateType } from '../trust/given-keys.ts';
-import { loadPolicy } from './policy-file.ts';
+import { loadPolicy } from './judge/policy-file.ts';
 import type { SignaturesWanted } from './subject.ts';
 import type { World } from './world.ts';
 
@@ -78,7 +78,7 @@ export async function openJudge(by: JudgedBy, requireSigned: boolean, world: Wor
       return { judge: async () => anything, looks: 'as-configured' };
     case 'keys':
     case 'identity': {
-      const { readGiven } = await import('./judge-keys.ts');
+      const { readGiven } = await import('./judge/keys.ts');
       const { looks, ...keys } = await readGiven(by, world);
       const hint = { predicateType: keys.predicateType ?? signPredicateType };
       const signed = { ...keys, predicateType: signPredicateType };
@@ -135,7 +135,7 @@ async function readPublicRoots(
   { offline = false }: { readonly offline?: boolean },
   world: World,
 ): Promise<readonly TrustedRoot[]> {
-  const { publicTrustedRoots } = await import('./public-root.ts');
+  const { publicTrustedRoots } = await import('./judge/public-root.ts');
   return publicTrustedRoots(world, { offline });
 }
 

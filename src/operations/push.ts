@@ -3,7 +3,7 @@ import { BullaError } from '../base/errors.ts';
 import { formatImageName } from '../base/image-name.ts';
 import { formatReference } from '../base/reference.ts';
 import { type Copied, copy, type CopyRequest, type NotCopied } from './copy.ts';
-import type { Changes } from './copy-change.ts';
+import type { Changes } from './copy/change.ts';
 import type { World } from './world.ts';
 
 /** Without `by` nobody judges the source: who pushes vouches for what lies on the own machine, as podman has it. */

@@ -2,18 +2,18 @@
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { formatReference, repositoryOf } from '../base/reference.ts';
 import type { Signer } from '../keys/signer.ts';
-import { type DigestRecord, readDigestRecord } from './digest-record.ts';
+import { type DigestRecord, readDigestRecord } from './resign/digest-record.ts';
 import { findImages, type FoundImage, type Missed } from './find-images.ts';
 import { inParallel } from './in-parallel.ts';
 import { openPolicyJudge, type WitnessFiles } from './judge.ts';
-import { type Clock, openPace, type Pace, type Rate } from './pace.ts';
-import { checkRotation, idsOf, keysOfSigner, type KnownKeys, openKnownKeys } from './resign-keys.ts';
-import type { Reason } from './resign-old.ts';
-import { type PlannedImage, type PlannedSignature, planImage, type Rotation } from './resign-plan.ts';
-import { signPlanned } from './resign-sign.ts';
-import { planOf } from './sign-formats.ts';
-import { inTurn } from './sign-in-turn.ts';
-import type { SigningFormat, SigningPlan } from './signing-plan.ts';
+import { type Clock, openPace, type Pace, type Rate } from './resign/pace.ts';
+import { checkRotation, idsOf, keysOfSigner, type KnownKeys, openKnownKeys } from './resign/keys.ts';
+import type { Reason } from './resign/old.ts';
+import { type PlannedImage, type PlannedSignature, planImage, type Rotation } from './resign/plan.ts';
+import { signPlanned } from './resign/sign.ts';
+import { planOf } from './sign/formats.ts';
+import { inTurn } from './sign/in-turn.ts';
+import type { SigningFormat, SigningPlan } from './sign/plan.ts';
 import type { Where } from './where.ts';
 import type { World } from './world.ts';
 

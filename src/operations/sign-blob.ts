@@ -1,8 +1,8 @@
 /** `sign-blob`: a signature of a file, as a bundle and bare. */
 import { BullaError } from '../base/errors.ts';
 import { sigstorePlanOf } from './attest.ts';
-import { makeMessageBundle, type Witnessed } from './sign-sigstore.ts';
-import type { SigningPlan } from './signing-plan.ts';
+import { makeMessageBundle, type Witnessed } from './sign/sigstore.ts';
+import type { SigningPlan } from './sign/plan.ts';
 import type { World } from './world.ts';
 
 export type SignedBlob = {

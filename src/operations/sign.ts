@@ -10,16 +10,16 @@ import { openImage } from '../images/open.ts';
 import type { Signer } from '../keys/signer.ts';
 import type { LocatedStores } from '../stores/locate.ts';
 import type { AddResult, ImageId, SignatureStore } from '../stores/store.ts';
-import type { hiddenBy as HiddenBy } from './hidden-by.ts';
+import type { hiddenBy as HiddenBy } from './sign/hidden-by.ts';
 import { inParallel } from './in-parallel.ts';
-import { makeSignature, planOf } from './sign-formats.ts';
-import { type Place, placesOf } from './sign-places.ts';
-import type { Witnessed } from './sign-sigstore.ts';
-import { identitiesOf, type TargetOptions, targetsOf } from './sign-targets.ts';
-import type { SigningFormat, SigningPlan } from './signing-plan.ts';
+import { makeSignature, planOf } from './sign/formats.ts';
+import { type Place, placesOf } from './sign/places.ts';
+import type { Witnessed } from './sign/sigstore.ts';
+import { identitiesOf, type TargetOptions, targetsOf } from './sign/targets.ts';
+import type { SigningFormat, SigningPlan } from './sign/plan.ts';
 import type { World } from './world.ts';
 
-export type { SignedInstances } from './sign-targets.ts';
+export type { SignedInstances } from './sign/targets.ts';
 
 export type SignRequest = TargetOptions & {
   readonly image: ImageName;
@@ -175,7 +175,7 @@ async function tasksOf(
 }
 
 async function hiddenBy(...question: Parameters<typeof HiddenBy>): ReturnType<typeof HiddenBy> {
-  return (await import('./hidden-by.ts')).hiddenBy(...question);
+  return (await import('./sign/hidden-by.ts')).hiddenBy(...question);
 }
 
 /** Leaves out the bundles that nobody asked for by name and that would hide a `.sig` from cosign 3. */

@@ -8,10 +8,10 @@ import { formatReference, parseReference, type Reference, tryParseReference } fr
 import { readBoundedFile } from '../io/files.ts';
 import { locateStores } from '../stores/locate.ts';
 import { readRegistriesD, type RegistriesD } from '../stores/registries-d.ts';
-import { parseStages, type Stage, type Stages } from './stages-file.ts';
+import { parseStages, type Stage, type Stages } from './promote/stages-file.ts';
 import type { World } from './world.ts';
 
-export type { Stage, Stages } from './stages-file.ts';
+export type { Stage, Stages } from './promote/stages-file.ts';
 
 /**
  * Reads a stages.yaml.

@@ -6,8 +6,8 @@ import { test } from 'node:test';
 
 import { sampleSignature, temporaryStore } from '../../test/support/store-samples.ts';
 import { isBullaError } from '../base/errors.ts';
-import { checkStore as checkNamed, type StoreCheck } from './store-check.ts';
-import { parseStoreName } from './store-name.ts';
+import { checkStore as checkNamed, type StoreCheck } from './store/check.ts';
+import { parseStoreName } from './store/name.ts';
 import { mergeStores as mergeNamed, type StoreMerge } from './stores.ts';
 
 const image = `ns/app@sha256=${'ab'.repeat(32)}`;

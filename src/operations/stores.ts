@@ -7,8 +7,8 @@ import { BullaError, isBullaError } from '../base/errors.ts';
 import type { StoreSink } from '../stores/store-sink.ts';
 import type { ImageFolder, StoreTree, TreeItem } from '../stores/store-tree.ts';
 import { inParallel } from './in-parallel.ts';
-import { badFile, type Finding, gatherFindings, omittedOf, readWhole, remarkOf } from './store-check.ts';
-import { openStoreSink, openStoreTree, type StoreName } from './store-name.ts';
+import { badFile, type Finding, gatherFindings, omittedOf, readWhole, remarkOf } from './store/check.ts';
+import { openStoreSink, openStoreTree, type StoreName } from './store/name.ts';
 
 export type MergedSignature = { readonly from: string; readonly to: string };
 export type StoreMerge = {

@@ -19,8 +19,8 @@ import { BullaError, type ErrorCode, isBullaError } from '../base/errors.ts';
 import { parseReference } from '../base/reference.ts';
 import { descriptorOf } from '../images/image-contract.ts';
 import type { Signer } from '../keys/signer.ts';
-import { checkSync } from './sync-check.ts';
-import { parseSyncFile } from './sync-file.ts';
+import { checkSync } from './sync/check.ts';
+import { parseSyncFile } from './sync/file.ts';
 import { sync, type SyncedImage, type SyncReceipt, type SyncRequest } from './sync.ts';
 import { openWorld, type World } from './world.ts';
 

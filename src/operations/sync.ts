@@ -13,10 +13,10 @@ import {
   type SyncItem,
   type SyncPlan,
   type WorldFor,
-} from './sync-plan.ts';
-import { inTurns } from './sync-signers.ts';
-import { keepAnswers } from './sync-source.ts';
-import { type KnownDestination, rememberDestination } from './sync-destination.ts';
+} from './sync/plan.ts';
+import { inTurns } from './sync/signers.ts';
+import { keepAnswers } from './sync/source.ts';
+import { type KnownDestination, rememberDestination } from './sync/destination.ts';
 import type { ImageVerdict } from './verify.ts';
 import type { World } from './world.ts';
 

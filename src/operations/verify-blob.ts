@@ -16,7 +16,7 @@ import { loadDigestVerification } from '../trust/digest-signature.ts';
 import { type GivenKeys, rulesOf } from '../trust/given-keys.ts';
 import type { SignatureVerdict } from '../trust/verdict.ts';
 import { BullaError } from '../base/errors.ts';
-import { readGiven } from './judge-keys.ts';
+import { readGiven } from './judge/keys.ts';
 import type { World } from './world.ts';
 
 export type { Artifact } from '../trust/blob-judge.ts';

@@ -11,9 +11,9 @@ import { openImage } from '../images/open.ts';
 import { mapBounded } from '../io/bounded.ts';
 import { type AskedAhead, askAhead } from '../stores/ahead.ts';
 import type { Subject, Verdict } from '../trust/verdict.ts';
-import type { AttestedInstance } from './docker-attestations.ts';
+import type { AttestedInstance } from './judge/docker-attestations.ts';
 import { type Judge, openJudge, type JudgedBy } from './judge.ts';
-import { judgeListSignature } from './list-signature.ts';
+import { judgeListSignature } from './judge/list-signature.ts';
 import { subjectOf } from './subject.ts';
 import type { ForTool } from './verify-for.ts';
 import { openWorld, type World } from './world.ts';
@@ -181,7 +181,7 @@ async function byAttestations(
   world: World,
 ): Promise<Verdict | undefined> {
   if (judgeSigned === undefined || hint?.predicateType === undefined) return undefined;
-  const { judgeAttestationManifests } = await import('./docker-attestations.ts');
+  const { judgeAttestationManifests } = await import('./judge/docker-attestations.ts');
   const { image } = instance;
   return judgeAttestationManifests({
     ...instance,

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import { parseImageName } from '../../src/base/image-name.ts';
 import { promote, type Promoted, type PromoteRequest } from '../../src/operations/promote.ts';
-import type { SigningFormat } from '../../src/operations/signing-plan.ts';
+import type { SigningFormat } from '../../src/operations/sign/plan.ts';
 import { needs } from '../support/peers.ts';
 import {
   askCosign,

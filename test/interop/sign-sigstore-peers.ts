@@ -10,7 +10,7 @@ import { openSigstoreKey } from '../../src/keys/sigstore/private-key.ts';
 import type { SigstoreSigner } from '../../src/keys/signer.ts';
 import { parseTrustedRoots } from '../../src/keys/trusted-root/parse.ts';
 import { sign, type SignReceipt, type SignRequest } from '../../src/operations/sign.ts';
-import type { SigningFormat, Witnesses } from '../../src/operations/signing-plan.ts';
+import type { SigningFormat, Witnesses } from '../../src/operations/sign/plan.ts';
 import { openWorld, type World } from '../../src/operations/world.ts';
 import { systemEnvironment } from '../../src/registry/environment.ts';
 import { startRegistry } from '../support/docker-registry.ts';

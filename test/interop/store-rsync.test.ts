@@ -12,7 +12,7 @@ import {
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 
-import { checkStore, type Finding } from '../../src/operations/store-check.ts';
+import { checkStore, type Finding } from '../../src/operations/store/check.ts';
 import { type Bench, needs, openBench } from '../support/peers.ts';
 import { sampleFolder, sampleSignature } from '../support/store-samples.ts';
 

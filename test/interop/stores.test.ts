@@ -20,7 +20,7 @@ import { openLookaside } from '../../src/stores/lookaside.ts';
 import { lookupLookaside } from '../../src/stores/lookup-lookaside.ts';
 import { readRegistriesD } from '../../src/stores/registries-d.ts';
 import { listAll } from '../../src/stores/store-contract.ts';
-import { checkStore } from '../../src/operations/store-check.ts';
+import { checkStore } from '../../src/operations/store/check.ts';
 import { startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
 import { type Bench, needs, openBench, peerVersion } from '../support/peers.ts';

@@ -1,7 +1,7 @@
 /** The moving part of a copy alone: nothing is judged, and nothing goes along. */
-import { type BlobTold, openBlobMover } from '../../src/operations/copy-blobs.ts';
-import { checkDestination, moveParts, putManifest } from '../../src/operations/copy-image.ts';
-import { chooseParts, type CopiedInstances } from '../../src/operations/copy-selection.ts';
+import { type BlobTold, openBlobMover } from '../../src/operations/copy/blobs.ts';
+import { checkDestination, moveParts, putManifest } from '../../src/operations/copy/image.ts';
+import { chooseParts, type CopiedInstances } from '../../src/operations/copy/selection.ts';
 import type { Platform } from '../../src/base/descriptor.ts';
 import type { Digest } from '../../src/base/digest.ts';
 import type { Image, ImageSink } from '../../src/images/image.ts';

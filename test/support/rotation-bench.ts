@@ -15,7 +15,7 @@ import { openSecretKey } from '../../src/keys/openpgp/sign.ts';
 import type { Signer } from '../../src/keys/signer.ts';
 import { generateKey } from '../../src/operations/keys.ts';
 import { sign } from '../../src/operations/sign.ts';
-import type { SigningPlan } from '../../src/operations/signing-plan.ts';
+import type { SigningPlan } from '../../src/operations/sign/plan.ts';
 import { openWorld, type World } from '../../src/operations/world.ts';
 import { listen } from '../../src/servers/listen.ts';
 import { createRegistry } from '../../src/servers/registry/registry.ts';

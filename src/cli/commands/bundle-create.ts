@@ -6,13 +6,13 @@ import { Command } from 'commander';
 import { BullaError } from '../../base/errors.ts';
 import { parseImageName } from '../../base/image-name.ts';
 import type { JudgedBy } from '../../operations/judge.ts';
-import type { PackedInstances } from '../../operations/transfer-contents.ts';
+import type { PackedInstances } from '../../operations/transfer/contents.ts';
 import {
   createTransfer,
   type CreateTransferRequest,
   type TransferCreated,
-} from '../../operations/transfer-create.ts';
-import { referenceText } from '../../operations/transfer-format.ts';
+} from '../../operations/transfer/create.ts';
+import { referenceText } from '../../operations/transfer/format.ts';
 import { printRefusal } from '../bundle-options.ts';
 import type { CommandContext } from '../command.ts';
 import { copiedOption } from '../copy-options.ts';

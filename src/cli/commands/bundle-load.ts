@@ -5,8 +5,8 @@ import { Command } from 'commander';
 
 import { BullaError } from '../../base/errors.ts';
 import type { ImageName } from '../../base/image-name.ts';
-import { loadTransfer, type TransferLoaded } from '../../operations/transfer-load.ts';
-import type { LoadTarget, NameRules } from '../../operations/transfer-names.ts';
+import { loadTransfer, type TransferLoaded } from '../../operations/transfer/load.ts';
+import type { LoadTarget, NameRules } from '../../operations/transfer/names.ts';
 import { isTrusting, printRefusal, trustLines, trustOption, withTrustOptions } from '../bundle-options.ts';
 import type { CommandContext } from '../command.ts';
 import {

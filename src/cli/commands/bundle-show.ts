@@ -1,7 +1,7 @@
 /** `bulla bundle show FILE`: what is in a transfer bundle, judged by nobody. */
 import { Command } from 'commander';
 
-import { showTransfer, type TransferShown } from '../../operations/transfer-show.ts';
+import { showTransfer, type TransferShown } from '../../operations/transfer/show.ts';
 import { trustLines } from '../bundle-options.ts';
 import type { CommandContext } from '../command.ts';
 import { flagOption, type Parsed } from '../options.ts';

@@ -2,8 +2,8 @@
 import { Command } from 'commander';
 
 import { BullaError } from '../../base/errors.ts';
-import { showTransfer } from '../../operations/transfer-show.ts';
-import { verifyTransfer } from '../../operations/transfer-verify.ts';
+import { showTransfer } from '../../operations/transfer/show.ts';
+import { verifyTransfer } from '../../operations/transfer/verify.ts';
 import type { World } from '../../operations/world.ts';
 import {
   isTrusting,

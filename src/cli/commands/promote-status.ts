@@ -8,7 +8,7 @@ import {
   stagesStatus,
   type StageStatus,
   type TagStatus,
-} from '../../operations/stages-status.ts';
+} from '../../operations/promote/stages-status.ts';
 import type { CommandContext } from '../command.ts';
 import { flagOption, type Parsed, withRegistriesDOption, withRegistryOptions } from '../options.ts';
 import { signerLine } from '../promote-lines.ts';

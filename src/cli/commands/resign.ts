@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { printable } from '../../base/bytes.ts';
 import { BullaError, errorCodes } from '../../base/errors.ts';
 import { exists } from '../../io/files.ts';
-import type { SigningPlan } from '../../operations/signing-plan.ts';
+import type { SigningPlan } from '../../operations/sign/plan.ts';
 import { parseWhere } from '../../operations/where.ts';
 import {
   resign,

@@ -3,8 +3,8 @@ import { Command } from 'commander';
 
 import { printable } from '../../base/bytes.ts';
 import { keepHeapSmall } from '../../base/node.ts';
-import { checkStore, type Finding } from '../../operations/store-check.ts';
-import { parseStoreName } from '../../operations/store-name.ts';
+import { checkStore, type Finding } from '../../operations/store/check.ts';
+import { parseStoreName } from '../../operations/store/name.ts';
 import { mergeStores } from '../../operations/stores.ts';
 import type { CommandContext, Outcome } from '../command.ts';
 import { flagOption, type Parsed, textOption } from '../options.ts';

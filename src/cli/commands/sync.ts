@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import { utf8 } from '../../base/bytes.ts';
 import { BullaError } from '../../base/errors.ts';
 import { replaceFile } from '../../io/files.ts';
-import { type CheckedImage, checkSync } from '../../operations/sync-check.ts';
+import { type CheckedImage, checkSync } from '../../operations/sync/check.ts';
 import { sync, type SyncedImage, type SyncRequest } from '../../operations/sync.ts';
 import type { CommandContext } from '../command.ts';
 import {

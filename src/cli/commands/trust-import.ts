@@ -5,8 +5,8 @@ import { Command } from 'commander';
 
 import { printable } from '../../base/bytes.ts';
 import { BullaError } from '../../base/errors.ts';
-import { importTransferKeys } from '../../operations/transfer-import.ts';
-import { importTrust } from '../../operations/trust-import.ts';
+import { importTransferKeys } from '../../operations/transfer/import.ts';
+import { importTrust } from '../../operations/trust/import.ts';
 import type { CommandContext } from '../command.ts';
 import { collect, flagOption, listOption, type Parsed, textOption } from '../options.ts';
 import { environmentOf, policyFileOption, withPolicyFile } from './trust-options.ts';

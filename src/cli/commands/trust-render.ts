@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 
 import { printable } from '../../base/bytes.ts';
-import { renderTargets, renderTrust, type RenderTarget } from '../../operations/trust-render.ts';
+import { renderTargets, renderTrust, type RenderTarget } from '../../operations/trust/render.ts';
 import type { CommandContext } from '../command.ts';
 import { type Parsed, textOption } from '../options.ts';
 import { environmentOf, policyFileOption, withPolicyFile } from './trust-options.ts';

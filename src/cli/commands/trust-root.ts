@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 
 import { printable } from '../../base/bytes.ts';
-import { showRoot, type ShownRoot, type ShownService } from '../../operations/trust-root.ts';
+import { showRoot, type ShownRoot, type ShownService } from '../../operations/trust/root.ts';
 import type { CommandContext } from '../command.ts';
 import { flagOption, type Parsed, textOption } from '../options.ts';
 import { environmentOf } from './trust-options.ts';

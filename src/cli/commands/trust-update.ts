@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 
 import { BullaError } from '../../base/errors.ts';
-import { updateTrust } from '../../operations/trust-update.ts';
+import { updateTrust } from '../../operations/trust/update.ts';
 import type { CommandContext } from '../command.ts';
 import { flagOption, type Parsed, textOption } from '../options.ts';
 import { environmentOf } from './trust-options.ts';

@@ -1,0 +1,50 @@
+/** `bundle verify`: is everything in this file as it was packed, and are its images to be believed on this side. Without any network. */
+import type { JudgedBy } from '../judge.ts';
+import { checkTransfer, type TransferProgress } from './check.ts';
+import { judgeImages } from './judge.ts';
+import { judgeWith } from './keys.ts';
+import { openTransfer, type Transfer } from './open.ts';
+import { transferName, transferWorld } from './world.ts';
+import type { ImageVerdict } from '../verify.ts';
+import type { World } from '../world.ts';
+
+/** Whom this side believes. Nothing of it comes from the bundle but a key that `fingerprints` names. */
+export type TransferTrust = {
+  readonly by?: JudgedBy;
+  /** Of keys that are in the bundle; see `findPinnedKeys`. */
+  readonly fingerprints?: readonly string[];
+  readonly requireSigned?: boolean;
+};
+
+export type VerifyTransferRequest = TransferTrust & {
+  readonly file: string;
+  readonly onProgress?: (progress: TransferProgress) => void;
+};
+
+/**
+ * Judges each image of a bundle under the name it had, every instance that is there. Everything in the file is checked before.
+ * @throws BullaError `transfer.untrusted` (nobody is named who judges), `transfer.*`, `image.*`, `manifest.*`, `policy.*`, `key.*`, `trusted-root.*`, `io.*`
+ */
+export async function verifyTransfer(
+  request: VerifyTransferRequest,
+  world: World,
+): Promise<readonly ImageVerdict[]> {
+  await using transfer = await openTransfer(request.file);
+  return await judgeTransfer(transfer, request, world);
+}
+
+/** The same of a bundle that is open, and stays so. */
+export async function judgeTransfer(
+  transfer: Transfer,
+  request: VerifyTransferRequest,
+  world: World,
+): Promise<readonly ImageVerdict[]> {
+  const { by, fingerprints = [], requireSigned = false } = request;
+  const judge = await judgeWith(by, fingerprints, transfer);
+  await checkTransfer(transfer, world, request.onProgress);
+  const images = transfer.index.images.map((each) => ({
+    name: transferName(each),
+    ...(each.platforms !== undefined && { platforms: each.platforms }),
+  }));
+  return judgeImages(images, { by: judge, requireSigned }, transferWorld(transfer, world));
+}
