@@ -1,5 +1,5 @@
 /**
- * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N] [-- --only gpg|sigstore|copy]`.
+ * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N] [-- --only gpg|sigstore|copy|sync]`.
  *
  * Cold processes of the built dist beside their peers, alternately in one run, so that the ratios
  * mean something on any machine; the bare floors under them; what each import costs. Everything
@@ -18,7 +18,7 @@ import { measureCopies, printCopies } from './bench/copy.ts';
 import { gpgRows, manyRows, type Row, signRows, startRows, verifyRows } from './bench/contenders.ts';
 import { importCosts, printImports } from './bench/imports.ts';
 import { measureAlternately } from './bench/measure.ts';
-import { type Line, linesOf, printChecks, printLines } from './bench/report.ts';
+import { type Line, linesOf, printCarried, printChecks, printLines } from './bench/report.ts';
 import { countRequests } from './bench/requests.ts';
 import {
   openSigstoreStage,
@@ -26,6 +26,7 @@ import {
   sigstoreSignRows,
   sigstoreVerifyRows,
 } from './bench/sigstore.ts';
+import { measureSyncs } from './bench/sync.ts';
 import { countSignatures, openStage, pushMany, type Stage } from './bench/stage.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -168,6 +169,10 @@ if (findPeer('gpg') === undefined) {
   if (isAbout('copy')) say(`copies: 1 warm-up round, ${rounds} rounds, and 2 GB once`);
   const copies = isAbout('copy') ? await measureCopies(rounds, progress('copy')) : undefined;
   if (copies !== undefined) section('Copies between registries', () => printCopies(copies));
+  const some = Math.max(3, Math.ceil(rounds / 3));
+  if (isAbout('sync')) say(`syncs: 1 warm-up round, ${some} rounds`);
+  const syncs = isAbout('sync') ? await measureSyncs(some, progress('sync')) : undefined;
+  if (syncs !== undefined) section('Syncs between registries', () => printCarried(syncs.lines));
   if (flags.only === undefined) say('imports');
   const imports = flags.only === undefined ? await importCosts(stage, rounds) : [];
   if (imports.length > 0)
@@ -175,13 +180,18 @@ if (findPeer('gpg') === undefined) {
       printImports(imports),
     );
   const warm = isAbout('sigstore') ? timeBundles(200) : [];
-  const checks = [...checksOf([...coldLines, ...manyLines], images, warm), ...(copies?.checks ?? [])];
+  const carried = [...(copies?.checks ?? []), ...(syncs?.checks ?? [])];
+  const checks = [...checksOf([...coldLines, ...manyLines], images, warm), ...carried];
   section('Budgets', () => printChecks(checks));
   if (findPeer('skopeo') === undefined)
     say('skopeo is missing: no ratios. scripts/install-peers.sh brings it.');
   if (flags.json) {
     console.log(
-      JSON.stringify({ about, cold: coldLines, many: manyLines, copies, imports, checks }, withoutRows, 2),
+      JSON.stringify(
+        { about, cold: coldLines, many: manyLines, copies, syncs, imports, checks },
+        withoutRows,
+        2,
+      ),
     );
   }
 }

@@ -12,9 +12,9 @@ import { join } from 'node:path';
 import { startRegistry } from '../../test/support/docker-registry.ts';
 import { type Bench, findPeer, openBench } from '../../test/support/peers.ts';
 import type { Row } from './contenders.ts';
-import { measureAlternately, runOnce } from './measure.ts';
-import { type Check, type Line, linesOf, printTable } from './report.ts';
-import { methodsOf } from './requests.ts';
+import { measureAlternately } from './measure.ts';
+import { type Check, type Line, linesOf, printCarried } from './report.ts';
+import { askedBy } from './requests.ts';
 import { node, requestLog } from './stage.ts';
 
 const launcher = join(import.meta.dirname, '..', '..', 'bin', 'bulla.js');
@@ -47,20 +47,7 @@ export async function measureCopies(
 }
 
 export function printCopies({ lines, limits }: CopyFigures): void {
-  printTable(
-    ['what', 'ms', 'min – max', 'CPU ms', 'ratio', 'budget', 'requests', 'MiB', 'runs'],
-    lines.map((line) => [
-      line.name,
-      line.median.toFixed(0),
-      `${line.least.toFixed(0)} – ${line.most.toFixed(0)}`,
-      line.cpuMs.toFixed(0),
-      line.ratio === undefined ? '' : `${line.ratio.toFixed(2)} ×`,
-      line.budget ?? '',
-      line.requests ?? '',
-      line.peakMiB.toFixed(0),
-      `${line.runs}`,
-    ]),
-  );
+  printCarried(lines);
   console.log(
     `The limits of this machine in this run: SHA-256 of 200 MB ${limits.sha256.toFixed(0)} ms, 200 MB once over loopback ${limits.loopback.toFixed(0)} ms.\n`,
   );
@@ -96,18 +83,7 @@ async function openCopyStage(): Promise<CopyStage> {
       await bench.ok('skopeo', ['copy', ...flags, `oci:${folder}:v1`, `docker://${from.host}/${name}:1`]);
       rmSync(folder, { recursive: true });
     },
-    requests: async (row) => {
-      const { before, ...bare } = row;
-      // the registries' logs come through pipes, their last lines a little later than the answers
-      const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 100));
-      before?.();
-      await settled();
-      for (const each of logs) each();
-      await runOnce(bare);
-      await settled();
-      const asked = logs.flatMap((each) => each());
-      return `${methodsOf(asked)} (${asked.length})`;
-    },
+    requests: (row) => askedBy(row, logs),
     [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose](),
   };
 }

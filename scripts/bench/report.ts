@@ -66,6 +66,22 @@ export function printLines(lines: readonly Line[]): void {
   printTable(['what', 'ms', 'min – max', 'ratio', 'budget', 'requests', 'MiB', 'runs'], cells);
 }
 
+/** Of commands that carry images: their processor time too. */
+export function printCarried(lines: readonly Line[]): void {
+  const cells = lines.map((line) => [
+    line.name,
+    line.median.toFixed(0),
+    `${line.least.toFixed(0)} – ${line.most.toFixed(0)}`,
+    line.cpuMs.toFixed(0),
+    line.ratio === undefined ? '' : `${line.ratio.toFixed(2)} ×`,
+    line.budget ?? '',
+    line.requests ?? '',
+    line.peakMiB.toFixed(0),
+    `${line.runs}`,
+  ]);
+  printTable(['what', 'ms', 'min – max', 'CPU ms', 'ratio', 'budget', 'requests', 'MiB', 'runs'], cells);
+}
+
 export function printChecks(checks: readonly Check[]): void {
   printTable(
     ['figure', 'measured', 'budget', ''],

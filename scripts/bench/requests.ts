@@ -24,6 +24,20 @@ export async function countRequests(
   return counted;
 }
 
+/** What one run asks registries, by their logs: `GET 8 PUT 1 (9)`. */
+export async function askedBy(row: Row, logs: readonly (() => readonly string[])[]): Promise<string> {
+  const { before, ...bare } = row;
+  // the registries' logs come through pipes, their last lines a little later than the answers
+  const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 100));
+  before?.();
+  await settled();
+  for (const each of logs) each();
+  await runOnce(bare);
+  await settled();
+  const asked = logs.flatMap((each) => each());
+  return `${methodsOf(asked)} (${asked.length})`;
+}
+
 /** `GET 8 PUT 1` */
 export function methodsOf(requests: readonly string[]): string {
   const methods = Object.entries(Object.groupBy(requests, (line) => line.split(' ', 1)[0] ?? ''));
