@@ -284,3 +284,51 @@ test('from a folder: what is attested names no folder, and a second run attests 
     const second = await promote(again, { from: world, to: world });
     assert.ok(second.promoted && !second.changed, JSON.stringify(second));
   }));
+
+/** The scopes of a written policy, and the rule of identity under each. */
+function scopesOf(text: string | undefined): Readonly<Record<string, unknown>> {
+  const { transports } = JSON.parse(text ?? '') as {
+    readonly transports: { readonly docker: Record<string, readonly { readonly signedIdentity: unknown }[]> };
+  };
+  return Object.fromEntries(
+    Object.entries(transports.docker).map(([name, rules]) => [
+      name,
+      rules.map(({ signedIdentity }) => signedIdentity),
+    ]),
+  );
+}
+
+test('carried: a policy that believes one signed reference, or one tag, is not widened to a repository', () =>
+  onStage(async ({ request, world, host, folder, ...stage }) => {
+    const { signers: _signers, destinationBy: _destinationBy, ...rest } = request;
+    const file = join(folder, 'narrow.json');
+    const keyPath = join(folder, 'dev.pub');
+    const carry = async (
+      rule: object,
+      scope: string,
+      more: Partial<PromoteRequest> = {},
+    ): Promise<Readonly<Record<string, unknown>>> => {
+      const requirement = { type: 'sigstoreSigned', keyPath, ...rule };
+      const policy = { default: [{ type: 'reject' }], transports: { docker: { [scope]: [requirement] } } };
+      await writeFile(file, JSON.stringify(policy));
+      const sourceBy = { kind: 'policy', file } as const;
+      const told = await promote(
+        { ...rest, mode: 'carry', dryRun: true, sourceBy, ...more },
+        { from: world, to: world },
+      );
+      assert.ok('dryRun' in told && told.verdict?.accepted === true);
+      return scopesOf(told.carryPolicy);
+    };
+    const exact = { type: 'exactReference', dockerReference: `${host}/dev/app:1` };
+    assert.deepEqual(await carry({ signedIdentity: exact }, `${host}/dev`), {
+      [`${host}/prod/app`]: [exact],
+    });
+    const remapped = { type: 'remapIdentity', prefix: `${host}/prod/app`, signedPrefix: `${host}/dev/app` };
+    assert.deepEqual(await carry({}, `${host}/dev/app`), { [`${host}/prod/app`]: [remapped] });
+    assert.deepEqual(await carry({}, `${host}/dev/app:1`), { [`${host}/prod/app:1`]: [remapped] });
+    const digest = await stage.meaning('dev/app', '1');
+    const source = parseImageName(`${host}/dev/app@${digest}`);
+    await assert.rejects(carry({}, `${host}/dev/app@${digest}`, { source }), (error: unknown) =>
+      isBullaError(error, 'promote.not-carryable'),
+    );
+  }));
