@@ -128,12 +128,13 @@ test('what was opened for an image that turns out not to be there is closed agai
       mediaType: mediaTypes.ociIndex,
       manifests: [{ ...gone, platform: hostPlatform() }],
     });
-    await using source = await serveAnswers(async ({ url }, response) => {
+    const answer = async (url: string, response: Parameters<Answer>[1]): Promise<void> => {
       if (url.endsWith('/manifests/1')) return void response.end(list);
       // the answer comes once the destination is open
       while (url.includes('/manifests/') && !(await isOpened())) await setImmediate();
       return void response.writeHead(404).end('{}');
-    });
+    };
+    await using source = await serveAnswers(({ url }, response) => void answer(url, response));
     try {
       const request = requestOf(source, 'containers-storage:localhost/ns/app:1');
       await rejects(copy(request, { from: world, to: world }), (error: unknown) =>
