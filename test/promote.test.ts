@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { test } from 'node:test';
 
 import { type ErrorCode, isBullaError } from '../src/base/errors.ts';
@@ -245,42 +245,120 @@ test('a key that asks witnesses: a second run makes no new signature where the p
     assert.deepEqual(writes, []);
   }));
 
+async function promoteFromFolder(
+  { request, world, host, release, folder }: Stage,
+  { text, shown }: { readonly text: string; readonly shown: string },
+): Promise<void> {
+  const layout = parseImageName(text);
+  const anything = { kind: 'insecure-accept-anything' } as const;
+  await copy({ source: request.source, destination: layout, by: anything }, { from: world, to: world });
+  const file = join(folder, 'layout.json');
+  const signedIdentity = { type: 'exactRepository', dockerRepository: `${host}/dev/app` };
+  const keyPath = join(folder, 'dev.pub');
+  await writeFile(file, JSON.stringify({ default: [{ type: 'sigstoreSigned', keyPath, signedIdentity }] }));
+  const plan = {
+    signer: release,
+    formats: ['cosign', 'bundle'] as const,
+    witnesses: { logs: [], timestamps: [] },
+    explicitFormat: true,
+  };
+  const again: PromoteRequest = {
+    ...request,
+    source: layout,
+    sourceBy: { kind: 'policy', file },
+    signers: [plan],
+  };
+  const first = await promote(again, { from: world, to: world });
+  assert.ok(first.promoted && first.attestation.note === undefined && first.attestation.added);
+  assert.equal(first.lineage.source.reference, text);
+  const by = {
+    kind: 'keys',
+    files: [join(folder, 'release.pub')],
+    predicateType: first.lineage.schema,
+  } as const;
+  const [verdict] = await verify({ images: [request.destination], by }, world);
+  const statements = verdict?.requirements
+    .flatMap(({ signatures }) => signatures)
+    .map(({ statement }) => statement);
+  const attested = Buffer.from(statements?.[0] ?? new Uint8Array()).toString('utf8');
+  assert.ok(attested.includes(`"reference":"${shown}"`), attested);
+  assert.ok(!attested.includes(basename(folder)), attested);
+  const second = await promote(again, { from: world, to: world });
+  assert.ok(second.promoted && !second.changed, JSON.stringify(second));
+}
+
 test('from a folder: what is attested names no folder, and a second run attests nothing more', () =>
-  onStage(async ({ request, world, host, release, folder }) => {
-    const layout = parseImageName(`oci:${folder}/carried:x`);
-    const anything = { kind: 'insecure-accept-anything' } as const;
-    await copy({ source: request.source, destination: layout, by: anything }, { from: world, to: world });
-    const file = join(folder, 'layout.json');
-    const signedIdentity = { type: 'exactRepository', dockerRepository: `${host}/dev/app` };
+  onStage((stage) => promoteFromFolder(stage, { text: `oci:${stage.folder}/carried:x`, shown: 'oci:…' })));
+
+test('from a folder that is named from where one stands: neither', () =>
+  onStage((stage) =>
+    promoteFromFolder(stage, { text: `dir:${relative('.', stage.folder)}/carried`, shown: 'dir:…' }),
+  ));
+
+/** The scopes of a written policy, and the rule of identity under each. */
+function scopesOf(text: string | undefined): Readonly<Record<string, unknown>> {
+  const { transports } = JSON.parse(text ?? '') as {
+    readonly transports: { readonly docker: Record<string, readonly { readonly signedIdentity: unknown }[]> };
+  };
+  return Object.fromEntries(
+    Object.entries(transports.docker).map(([name, rules]) => [
+      name,
+      rules.map(({ signedIdentity }) => signedIdentity),
+    ]),
+  );
+}
+
+test('carried: a policy that believes one signed reference, or one tag, is not widened to a repository', () =>
+  onStage(async ({ request, world, host, folder, ...stage }) => {
+    const { signers: _signers, destinationBy: _destinationBy, ...rest } = request;
+    const file = join(folder, 'narrow.json');
     const keyPath = join(folder, 'dev.pub');
-    await writeFile(file, JSON.stringify({ default: [{ type: 'sigstoreSigned', keyPath, signedIdentity }] }));
-    const plan = {
-      signer: release,
-      formats: ['cosign', 'bundle'] as const,
-      witnesses: { logs: [], timestamps: [] },
-      explicitFormat: true,
+    const carry = async (
+      rule: object,
+      scope: string,
+      more: Partial<PromoteRequest> = {},
+    ): Promise<Readonly<Record<string, unknown>>> => {
+      const requirement = { type: 'sigstoreSigned', keyPath, ...rule };
+      const policy = { default: [{ type: 'reject' }], transports: { docker: { [scope]: [requirement] } } };
+      await writeFile(file, JSON.stringify(policy));
+      const sourceBy = { kind: 'policy', file } as const;
+      const told = await promote(
+        { ...rest, mode: 'carry', dryRun: true, sourceBy, ...more },
+        { from: world, to: world },
+      );
+      assert.ok('dryRun' in told && told.verdict?.accepted === true);
+      return scopesOf(told.carryPolicy);
     };
-    const again: PromoteRequest = {
-      ...request,
-      source: layout,
-      sourceBy: { kind: 'policy', file },
-      signers: [plan],
-    };
-    const first = await promote(again, { from: world, to: world });
-    assert.ok(first.promoted && first.attestation.note === undefined && first.attestation.added);
-    assert.equal(first.lineage.source.reference, `oci:${folder}/carried:x`);
-    const by = {
-      kind: 'keys',
-      files: [join(folder, 'release.pub')],
-      predicateType: first.lineage.schema,
-    } as const;
-    const [verdict] = await verify({ images: [request.destination], by }, world);
-    const statements = verdict?.requirements
-      .flatMap(({ signatures }) => signatures)
-      .map(({ statement }) => statement);
-    const text = Buffer.from(statements?.[0] ?? new Uint8Array()).toString('utf8');
-    assert.match(text, /"reference":"oci:…"/);
-    assert.ok(!text.includes(folder));
-    const second = await promote(again, { from: world, to: world });
-    assert.ok(second.promoted && !second.changed, JSON.stringify(second));
+    const exact = { type: 'exactReference', dockerReference: `${host}/dev/app:1` };
+    assert.deepEqual(await carry({ signedIdentity: exact }, `${host}/dev`), {
+      [`${host}/prod/app`]: [exact],
+    });
+    const remapped = { type: 'remapIdentity', prefix: `${host}/prod/app`, signedPrefix: `${host}/dev/app` };
+    assert.deepEqual(await carry({}, `${host}/dev/app`), { [`${host}/prod/app`]: [remapped] });
+    assert.deepEqual(await carry({}, `${host}/dev/app:1`), { [`${host}/prod/app:1`]: [remapped] });
+    const digest = await stage.meaning('dev/app', '1');
+    const source = parseImageName(`${host}/dev/app@${digest}`);
+    await assert.rejects(carry({}, `${host}/dev/app@${digest}`, { source }), (error: unknown) =>
+      isBullaError(error, 'promote.not-carryable'),
+    );
+  }));
+
+test('a destination that moves while the source is judged: it is not said to be promoted', () =>
+  onStage(async (stage) => {
+    const { request, world } = stage;
+    const first = await promote(request, { from: world, to: world });
+    assert.ok(first.promoted);
+    // the first look at the destination sees what is promoted again; then the tag is moved
+    let isSeen = false;
+    once(
+      stage,
+      ({ method, url }) => {
+        const wasSeen = isSeen;
+        isSeen ||= method === 'HEAD' && url.endsWith('/prod/app/manifests/1');
+        return wasSeen && method === 'GET' && url.includes('/prod/app/');
+      },
+      () => stage.move('prod/app:1'),
+    );
+    await refuses('registry.changed', stage);
+    assert.notEqual(await stage.meaning('prod/app', '1'), await stage.meaning('dev/app', '1'));
   }));

@@ -103,6 +103,8 @@ test('wrong words are refused before anything is asked', () =>
       [['--jobs', '1000'], /64 at most/],
       [['--compromised-since', 'yesterday'], /takes a date/],
       [['--compromised-since', '2026-02-30'], /takes a date/],
+      [['--compromised-since', '2026-02-30T00:00:00Z'], /takes a date/],
+      [['--compromised-since', '2026-13-01T00:00:00Z'], /takes a date/],
       [['--compromised-since', '2999-01-01'], /in the future/],
       [['--compromised-since', '2020-01-01'], /nothing but the signer tells/],
       [['--unknown'], /unknown option/],

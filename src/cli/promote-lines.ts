@@ -94,7 +94,7 @@ function madeLines(
   const of = made.digest === digest ? '' : ` of ${made.digest}`;
   const what = made.format === 'bundle' ? ', as a bundle' : ` for ${made.identity}`;
   const word = made.there === true ? 'signed before' : verb;
-  return [`  ${word}${of}${what}`, `    by ${made.keyId}, ${made.location}`];
+  return [`  ${word}${of}${what}`, `    by ${made.keyId}, ${printable(made.location, 500)}`];
 }
 
 function previousLine(

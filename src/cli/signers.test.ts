@@ -1,4 +1,4 @@
-import { deepEqual, equal, rejects } from 'node:assert/strict';
+import { deepEqual, equal, rejects, throws } from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { type ErrorCode, isBullaError } from '../base/errors.ts';
 import { freeKeyFiles, writeKeyFiles } from '../keys/sigstore/key-files.ts';
 import { makeKeyPair } from '../keys/sigstore/private-key.ts';
-import { openSigners } from './signers.ts';
+import { openNamedSigners, openSigners } from './signers.ts';
 import type { Terminal } from './terminal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bulla-signers-'));
@@ -90,4 +90,15 @@ test('a person is asked for one passphrase after the other; nobody can be asked 
 
 test('a key file that is not there is a key that is not found', async () => {
   await rejects(keyIds({ signBySigstorePrivateKey: [path('none')] }), code('key.not-found'));
+});
+
+test('who names no key is told of the flags that go with one, and nothing is left out silently', () => {
+  equal(openNamedSigners({}, terminal({})), undefined);
+  for (const name of ['signIdentity', 'signatureFormat', 'rekorUrl', 'timestampServerUrl']) {
+    throws(
+      () => openNamedSigners({ [name]: ['x'] }, terminal({})),
+      (error: unknown) => isBullaError(error, 'usage.invalid'),
+      name,
+    );
+  }
 });

@@ -44,14 +44,23 @@ export function namesKey(parsed: Parsed): boolean {
   return signingFlags.some((name) => parsed[name] !== undefined);
 }
 
+/** What says nothing without a key. skopeo takes a passphrase that nothing needs. */
+const withKey: Readonly<Record<string, string>> = {
+  signIdentity: '--sign-identity',
+  signatureFormat: '--signature-format',
+  rekorUrl: '--rekor-url',
+  timestampServerUrl: '--timestamp-server-url',
+};
+
 /**
  * As openSigners, where a key need not be named; undefined where none is.
  * @throws BullaError `usage.invalid` for flags that go with a key
  */
 export function openNamedSigners(parsed: Parsed, terminal: Terminal): Signers | undefined {
   if (namesKey(parsed)) return openSigners(parsed, terminal);
-  if (parsed['signIdentity'] !== undefined || parsed['signatureFormat'] !== undefined) {
-    throw new BullaError('usage.invalid', '--sign-identity and --signature-format go with a key', {
+  const lone = Object.entries(withKey).find(([name]) => parsed[name] !== undefined);
+  if (lone !== undefined) {
+    throw new BullaError('usage.invalid', `${lone[1]} goes with a key`, {
       hint: 'name one by --sign-by, --sign-by-sigstore-private-key or --key',
     });
   }

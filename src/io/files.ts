@@ -134,6 +134,16 @@ export async function replaceFile(path: string, bytes: Uint8Array, mode = 0o644)
 }
 
 /**
+ * Looks whether replaceFile could write there now, for whoever does first what cannot be undone.
+ * @throws BullaError as replaceFile
+ */
+export async function checkReplaceable(path: string): Promise<void> {
+  await discard(await writeTemporary(dirname(path), new Uint8Array(), 0o600, path));
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (isFolder) throw new BullaError('io.failed', `cannot write ${path}: it is a folder`);
+}
+
+/**
  * Creates a file whole, and only if no file has that name: false, and nothing written, if one has.
  * By link(2) from a synced temporary file: two creators cannot both succeed, and no reader ever
  * sees a part of it.

@@ -4,6 +4,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 
 import {
   type Answer,
@@ -17,6 +18,7 @@ import { type Descriptor, mediaTypes } from '../base/descriptor.ts';
 import { digestOf } from '../base/digest.ts';
 import { type ErrorCode, isBullaError } from '../base/errors.ts';
 import { parseImageName } from '../base/image-name.ts';
+import { hostPlatform } from '../images/choose-instance.ts';
 import { descriptorOf } from '../images/image-contract.ts';
 import { copy, type CopyRequest } from './copy.ts';
 import { openWorld, type World } from './world.ts';
@@ -114,6 +116,37 @@ async function refuses(
     });
   });
 }
+
+test('what was opened for an image that turns out not to be there is closed again', async () => {
+  await inWorld(async (world, folder) => {
+    const before = process.env['TMPDIR'];
+    process.env['TMPDIR'] = folder;
+    const isOpened = async (): Promise<boolean> =>
+      (await readdir(folder)).some((name) => name.startsWith('bulla-engine-'));
+    const gone = descriptorOf(image, mediaTypes.ociManifest);
+    const list = manifestOf({
+      mediaType: mediaTypes.ociIndex,
+      manifests: [{ ...gone, platform: hostPlatform() }],
+    });
+    const answer = async (url: string, response: Parameters<Answer>[1]): Promise<void> => {
+      if (url.endsWith('/manifests/1')) return void response.end(list);
+      // the answer comes once the destination is open
+      while (url.includes('/manifests/') && !(await isOpened())) await setImmediate();
+      return void response.writeHead(404).end('{}');
+    };
+    await using source = await serveAnswers(({ url }, response) => void answer(url, response));
+    try {
+      const request = requestOf(source, 'containers-storage:localhost/ns/app:1');
+      await rejects(copy(request, { from: world, to: world }), (error: unknown) =>
+        isBullaError(error, 'image.not-found'),
+      );
+    } finally {
+      if (before === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = before;
+    }
+    deepEqual(await readdir(folder), ['none.yaml']);
+  });
+});
 
 test('an image arrives, its tag last and looked at; a second copy writes nothing', async () => {
   await using source = await serve(image, [config, layer]);

@@ -149,12 +149,13 @@ export async function prepareCopy(
   opened: AsyncDisposableStack,
 ): Promise<PreparedCopy | NotCopied> {
   const source = held(opened.use(await openImage(request.source, from, { stores: true })));
+  const opening = openDestination(request.destination, to);
+  // also where the source fails first
+  opened.defer(async () => {
+    await (await opening.catch(() => undefined))?.[Symbol.asyncDispose]();
+  });
+  const [chosen, destination] = await Promise.all([chooseParts(source, request), opening]);
   // read while the judge reads; what comes of it counts once the source is accepted
-  const [chosen, destination] = await Promise.all([
-    chooseParts(source, request),
-    openDestination(request.destination, to),
-  ]);
-  opened.use(destination);
   const finding = findCarried(source, digestsOf(chosen.top, chosen.parts), carryOptions(request), from);
   finding.catch(() => undefined);
   const verdict = await judgeChosen(source, chosen, request, from);

@@ -71,6 +71,19 @@ test('only schema version 2 and type atomic count', async () => {
   );
 });
 
+test('each signature has a place of its own, in one line, whatever the registry calls it', async () => {
+  const content = Buffer.from('x').toString('base64');
+  const entries = ['a', 'b@a', 'a (2)', 'a', '', '', 'c\u001b[2K\r'].map((name) => {
+    return { schemaVersion: 2, type: 'atomic', name, content };
+  });
+  const found = await listAll(
+    openSignatureExtension(listing(JSON.stringify({ signatures: entries }))),
+    image,
+  );
+  equal(new Set(found.map(({ location }) => location)).size, entries.length);
+  for (const { location } of found) match(location, /^[\u0020-\u007e]+$/);
+});
+
 test('no list is an empty one; a malformed one is an error', async () => {
   for (const text of ['{}', '{"signatures":null}', '{"signatures":[]}']) {
     deepEqual(await listAll(openSignatureExtension(listing(text)), image), []);

@@ -4,7 +4,15 @@
  * only. The registry gives content without any framing check, and so does this store: what is no
  * binary OpenPGP signed message is refused when it is verified.
  */
-import { bytesEqual, decodeBase64, encodeBase64, hexOfBytes, textOrThrow, utf8 } from '../base/bytes.ts';
+import {
+  bytesEqual,
+  decodeBase64,
+  encodeBase64,
+  hexOfBytes,
+  printable,
+  textOrThrow,
+  utf8,
+} from '../base/bytes.ts';
 import type { Digest } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -38,9 +46,24 @@ export function openSignatureExtension(client: SignatureExtension): SignatureSto
 }
 
 async function* list(client: SignatureExtension, image: RegistryImageId): AsyncGenerator<StoredSignature> {
+  const placeOf = placesApart();
   for (const { name, blob } of await readList(client, image)) {
-    yield { signature: { format: 'simple', blob }, location: locationOf(image, name) };
+    yield { signature: { format: 'simple', blob }, location: placeOf(locationOf(image, name)) };
   }
+}
+
+/** A place is of one signature: nobody gives the name of a signature that counts to another. */
+function placesApart(): (place: string) => string {
+  const given = new Set<string>();
+  const counts = new Map<string, number>();
+  return (place) => {
+    let count = (counts.get(place) ?? 0) + 1;
+    let own = count === 1 ? place : `${place} (${count})`;
+    while (given.has(own)) own = `${place} (${(count += 1)})`;
+    counts.set(place, count);
+    given.add(own);
+    return own;
+  };
 }
 
 type Listed = { readonly name: string; readonly blob: Uint8Array };
@@ -101,7 +124,7 @@ async function add(
 }
 
 function locationOf(image: RegistryImageId, name: string): string {
-  return `${formatReference(withDigest(image.reference, image.digest))} signature ${name.split('@').at(-1) ?? name}`;
+  return `${formatReference(withDigest(image.reference, image.digest))} signature ${printable(name.split('@').at(-1) ?? name)}`;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import { utf8 } from '../../base/bytes.ts';
 import { BullaError } from '../../base/errors.ts';
 import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
-import { replaceFile } from '../../io/files.ts';
+import { checkReplaceable, replaceFile } from '../../io/files.ts';
 import { type Foreseen, type NotPromoted, promote, type Promoted } from '../../operations/promote.ts';
 import type { CommandContext } from '../command.ts';
 import { identityOption, itemLine, openCopyWorlds, withTwinOptions } from '../copy-options.ts';
@@ -95,6 +95,7 @@ async function run(
   const mode = modeOption(parsed);
   const format = formatOption(parsed);
   const identities = listOption(parsed, 'signIdentity').map(identityOption);
+  await checkFiles(parsed, context);
   await using worlds = await openCopyWorlds(parsed, terminal, [source, destination]);
   // keys open while the manifests are on their way
   await using signers = openNamedSigners(parsed, terminal);
@@ -119,6 +120,15 @@ async function run(
   ).finally(() => progress.end());
   await writeFiles(outcome, parsed, context);
   show(outcome, destination, parsed, context);
+}
+
+/** Better known before anything is promoted than after. */
+async function checkFiles(parsed: Parsed, { terminal }: CommandContext): Promise<void> {
+  if (flagOption(parsed, 'dryRun')) return;
+  for (const name of ['lineage', 'carryPolicy']) {
+    const file = textOption(parsed, name);
+    if (file !== undefined) await checkReplaceable(resolve(terminal.cwd, file));
+  }
 }
 
 /** The record of what was promoted, and the policy for what was carried. */

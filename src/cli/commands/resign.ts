@@ -162,10 +162,10 @@ function requestOf(texts: readonly string[], parsed: Parsed, terminal: Terminal)
 /** A day begins at midnight, UTC: what is not said is taken to be early, which believes less. */
 function parseDate(text: string): Date {
   const isDate = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}(?:\.\d{1,3})?(?:Z|[+-]\d{2}:\d{2}))?$/.test(text);
-  const date = new Date(isDate ? text : Number.NaN);
-  // 2026-02-30 is March to Node
-  const isReal = !Number.isNaN(date.getTime()) && (text.length > 10 || date.toISOString().startsWith(text));
-  if (isReal) return date;
+  const [date, day] = [new Date(isDate ? text : ''), new Date(isDate ? text.slice(0, 10) : '')];
+  const isRead = [date, day].every((each) => !Number.isNaN(each.getTime()));
+  // 2026-02-30 is March to Node, at whatever hour
+  if (isRead && day.toISOString().startsWith(text.slice(0, 10))) return date;
   throw new BullaError(
     'usage.invalid',
     `--compromised-since takes a date like 2026-11-20 or 2026-11-20T08:00:00Z, not "${printable(text, 60)}"`,

@@ -60,7 +60,9 @@ export async function arrive(promoting: Promoting, done: Brought, worlds: Worlds
     return { kind: 'refused', verdict };
   }
   await checkSource(plan, worlds.from);
-  await checkUnmoved(place, previous?.digest, digest);
+  // a name that meant it when the copy began is not written again, so that is what it must mean
+  const before = (await plan.destination.meant) === digest ? digest : previous?.digest;
+  await checkUnmoved(place, before, digest);
   const isNew = previous?.digest !== digest;
   const kept =
     request.keepPrevious === true && isNew && previous !== undefined

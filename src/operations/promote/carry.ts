@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 
 import { BullaError } from '../../base/errors.ts';
+import type { ImageName } from '../../base/image-name.ts';
 import { type Reference, repositoryOf, tryParseReference } from '../../base/reference.ts';
 import type { RequirementJson } from '../../trust/edit.ts';
 import { parsePolicy, type Policy } from '../../trust/policy.ts';
@@ -34,7 +35,7 @@ export async function carryPolicy(
   world: World,
 ): Promise<CarryPolicy> {
   const policy = await policyOf(by, world);
-  const { requirements } = selectRequirements(policy, await scopeSubjectOf(source.name));
+  const { requirements, scope } = selectRequirements(policy, await scopeSubjectOf(source.name));
   const rendered = await renderRequirements(requirements, keyNames);
   if ('why' in rendered)
     throw notCarryable(`policy.json cannot say what the source’s policy asks: ${rendered.why}`);
@@ -51,7 +52,23 @@ export async function carryPolicy(
   };
   const carried: RequirementJson[] = [];
   for (const each of rendered.requirements) carried.push(await withRule(each, rules, accepts));
-  return policyFor(destination, carried);
+  return policyFor(scopeAt(destination, scope.name, source.name), carried);
+}
+
+/**
+ * The scope there is no wider than here: what the source's policy says of one name is said of one name.
+ * @param name the source policy's scope
+ */
+function scopeAt(destination: Reference, name: string, source: ImageName): string {
+  const repository = repositoryOf(destination);
+  if (source.transport !== 'docker') return repository;
+  const { reference } = source;
+  if (reference.digest !== undefined && name.endsWith(`@${reference.digest}`))
+    throw notCarryable(
+      `the source’s policy believes ${name} alone, and a tag may come to mean another image`,
+    );
+  const isOfTag = name === `${repositoryOf(reference)}:${reference.tag ?? 'latest'}`;
+  return isOfTag ? `${repository}:${destination.tag ?? 'latest'}` : repository;
 }
 
 function policyOf(by: JudgedBy, world: World): Promise<Policy> | Policy {
@@ -85,13 +102,18 @@ async function withRule(
   const { type } = requirement;
   const absolute = withAbsolutePaths(requirement);
   if (type !== 'signedBy' && type !== 'sigstoreSigned') return absolute;
-  for (const signedIdentity of rules) {
+  // one reference is narrower than any rule
+  for (const signedIdentity of isExactReference(requirement) ? [] : rules) {
     const changed = { ...absolute, signedIdentity };
     if (await accepts(changed)) return changed;
   }
   // exactReference and exactRepository look at no name of the image's
   if (await accepts(absolute)) return absolute;
   throw notCarryable('no rule of identity lets the policy accept these signatures under another name');
+}
+
+function isExactReference({ signedIdentity: rule }: RequirementJson): boolean {
+  return typeof rule === 'object' && rule !== null && 'type' in rule && rule.type === 'exactReference';
 }
 
 /** A policy.json's paths are relative to wherever it is read; this one is to hold everywhere on this machine. */
@@ -107,10 +129,10 @@ function withAbsolutePaths(value: RequirementJson): RequirementJson {
   );
 }
 
-function policyFor(destination: Reference, requirements: readonly RequirementJson[]): CarryPolicy {
+function policyFor(scope: string, requirements: readonly RequirementJson[]): CarryPolicy {
   const whole = {
     default: [{ type: 'reject' }],
-    transports: { docker: { [repositoryOf(destination)]: requirements } },
+    transports: { docker: { [scope]: requirements } },
   };
   const text = `${JSON.stringify(whole, null, 4)}\n`;
   return { text, policy: parsePolicy(text, 'the policy for the carried signatures') };

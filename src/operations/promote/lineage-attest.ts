@@ -86,11 +86,19 @@ export function attestingPlan(plans: readonly SigningPlan[]): SigningPlan | unde
 
 /** What stands beside an image is for everybody: from which folder of whose machine something was read is not. */
 function sideWithoutPaths<T extends Lineage['source']>(side: T): T {
+  // a folder's signatures are in it, also where it is named from where one stands
+  const isFolder = /^(?:dir|oci|oci-archive):/.test(side.reference);
   return {
     ...side,
     reference: withoutPath(side.reference),
-    scopes: side.scopes.map(({ transport, name }) => ({ transport, name: withoutPath(name) })),
-    signers: side.signers.map((signer) => ({ ...signer, store: withoutPath(signer.store) })),
+    scopes: side.scopes.map(({ transport, name }) => ({
+      transport,
+      name: withoutPath(name),
+    })),
+    signers: side.signers.map((signer) => {
+      const store = withoutPath(signer.store);
+      return { ...signer, store: isFolder && store === signer.store ? 'a folder' : store };
+    }),
   };
 }
 

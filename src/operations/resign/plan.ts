@@ -127,7 +127,7 @@ function acceptedOf(
   counting: OldSignatures['signatures'],
   { old: { names } }: Rotation,
 ): readonly Accepted[] {
-  // a place alone may be said twice by a registry that keeps signatures itself
+  // a place is of one signature, and who is behind it must be the same for both
   const known = new Map(counting.map((each) => [`${each.key} ${each.store}`, each]));
   return requirements
     .flatMap(({ signatures }) => signatures)
