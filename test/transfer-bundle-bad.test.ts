@@ -356,6 +356,7 @@ test('platforms that are none, of an image that is no list, or out of order', as
   await refused(withPlatforms(['linux/amd64']), 'transfer.contradictory');
   await refused(withPlatforms(['linux/\u001b[31mred']), 'transfer.malformed');
   await refused(withPlatforms(['linux/s390x', 'linux/amd64']), 'transfer.malformed');
+  await refused(withPlatforms([]), 'transfer.malformed');
 });
 
 test('two policies, and a name that would mean two images', async () => {
