@@ -1,5 +1,6 @@
 /** Child processes: bounded in time and output, never through a shell. */
 import type { ChildProcess } from 'node:child_process';
+import type { Duplex } from 'node:stream';
 
 import { BullaError, type ErrorCode } from '../base/errors.ts';
 import { childProcess } from '../base/node.ts';
@@ -50,6 +51,8 @@ export async function runProcess(
   const end = (why: BullaError): void => {
     failure ??= why;
     kill(child, options, 'SIGKILL');
+    // what the child left behind may hold its pipes for ever; nothing more is read from them
+    for (const each of child.stdio) (each as Duplex | null | undefined)?.destroy();
   };
   using _forwarded = options.ownSession === true ? endWithUs(child, options) : undefined;
   const abort = (): void => end(options.signal?.reason as BullaError);
