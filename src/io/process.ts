@@ -50,9 +50,7 @@ export async function runProcess(
   };
   const end = (why: BullaError): void => {
     failure ??= why;
-    kill(child, options, 'SIGKILL');
-    // what the child left behind may hold its pipes for ever; nothing more is read from them
-    for (const each of child.stdio) (each as Duplex | null | undefined)?.destroy();
+    giveUp(child, options);
   };
   using _forwarded = options.ownSession === true ? endWithUs(child, options) : undefined;
   const abort = (): void => end(options.signal?.reason as BullaError);
@@ -79,6 +77,12 @@ export async function runProcess(
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', abort);
   }
+}
+
+function giveUp(child: ChildProcess, options: ProcessOptions): void {
+  kill(child, options, 'SIGKILL');
+  // what the child left behind may hold its pipes for ever; nothing more is read from them
+  for (const each of child.stdio) (each as Duplex | null | undefined)?.destroy();
 }
 
 function kill(child: ChildProcess, { ownSession }: ProcessOptions, signal: NodeJS.Signals): void {
