@@ -339,6 +339,47 @@ test('lists within lists, deeper than anybody makes them', async () => {
   assert.equal(verdict?.accepted, true);
 });
 
+test('one large manifest under names enough to keep its reader busy for an hour', async () => {
+  const file = stage.changed(
+    good,
+    (files) =>
+      editList(files, (list) => {
+        const [image] = list.images;
+        if (image === undefined) return;
+        const remark = 'x'.repeat(4_000_000);
+        const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: '', size: 2 };
+        files.clear();
+        const add = (text: string): string => {
+          const digest = sha256(Buffer.from(text));
+          files.set(`blobs/sha256/${digest.slice(7)}`, Buffer.from(text));
+          return digest;
+        };
+        const { mediaType } = image;
+        const layers: never[] = [];
+        config.digest = add('{}');
+        const text = JSON.stringify({
+          schemaVersion: 2,
+          mediaType,
+          config,
+          layers,
+          annotations: { remark },
+        });
+        const entry = { mediaType, digest: add(text), size: text.length };
+        const names = Array.from({ length: 100 }, (_, n) => `example.com/ns/app:${1000 + n}`);
+        files.set('oci-layout', Buffer.from('{"imageLayoutVersion":"1.0.0"}'));
+        const manifests = names.map((name) => ({
+          ...entry,
+          annotations: { 'org.opencontainers.image.ref.name': name },
+        }));
+        const index = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests };
+        files.set('index.json', Buffer.from(JSON.stringify(index)));
+        list.images = names.map((reference) => ({ reference, ...entry, signatures: [], attachments: [] }));
+      }),
+    'in line',
+  );
+  await assert.rejects(showTransfer({ file }, stage.world), { code: 'image.too-large' });
+});
+
 test('platforms that are none, of an image that is no list, or out of order', async () => {
   const withPlatforms = (platforms: string[]): string =>
     stage.changed(good, (files) =>
