@@ -5,7 +5,11 @@ import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
 import { type ErrorCode, isBullaError } from '../src/base/errors.ts';
-import { loadTransfer, showTransfer, verifyTransfer } from '../src/index.ts';
+import { parseImageName } from '../src/base/image-name.ts';
+import { loadTransfer, showTransfer, sign, verifyTransfer } from '../src/index.ts';
+import { encodePem } from '../src/keys/sigstore/pem.ts';
+import { makeKeyPair, signForBundle } from '../src/keys/sigstore/private-key.ts';
+import type { SigstoreSigner } from '../src/keys/signer.ts';
 import type { JudgedBy } from '../src/operations/judge.ts';
 import { forgeEntry, forgePax, forgeTar } from './support/tar-forge.ts';
 import { editList, type Files, isThere, openStage, sha256, type Stage } from './support/transfer-stage.ts';
@@ -481,4 +485,46 @@ test('a key in the file that says it is the trusted one is not the trusted one',
     'they say the same of themselves',
   );
   assert.ok(keys.some(({ fingerprint }) => fingerprint === impostor));
+});
+
+test('a name that no signature speaks of is said to be the file’s word alone', async () => {
+  const { host } = stage;
+  await stage.push('ns/bundled', '1', 'bundled');
+  const pair = makeKeyPair('ecdsa-p256');
+  const { publicKey } = pair;
+  writeFileSync(stage.path('bundled.pub'), encodePem('PUBLIC KEY', publicKey.spki));
+  const signer: SigstoreSigner = {
+    kind: 'sigstore',
+    keyId: publicKey.keyId,
+    publicKey,
+    sign: (message) => signForBundle(pair, message, false),
+    signForBundle: (message) => signForBundle(pair, message, false),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  const plan = {
+    signer,
+    formats: ['bundle'],
+    explicitFormat: true,
+    witnesses: { logs: [], timestamps: [] },
+  } as const;
+  await sign({ image: parseImageName(`${host}/ns/bundled:1`), signers: [plan] }, stage.world);
+  const file = await stage.bundle('names.tar', ['ns/bundled:1']);
+  const renamed = stage.changed(
+    file,
+    (files) => {
+      for (const member of ['bulla/transfer.json', 'index.json'])
+        files.set(member, Buffer.from(String(files.get(member)).replaceAll('ns/bundled', 'ns/prod')));
+    },
+    'in line',
+  );
+  const warnings: string[] = [];
+  const world = { ...stage.world, warn: (message: string) => void warnings.push(message) };
+  const by = { kind: 'keys', files: [stage.path('bundled.pub')] } as const;
+  const [verdict] = await verifyTransfer({ file: renamed, by }, world);
+  assert.equal(verdict?.accepted, true);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? '', new RegExp(`no signature says so: docker://${host}/ns/prod:1$`));
+  // a GPG signature says the name
+  await verifyTransfer({ file: good, by: policy }, world);
+  assert.equal(warnings.length, 1);
 });
