@@ -355,7 +355,6 @@ test('no secret goes in: not by --key, not by the policy', async () => {
   }
   assert.ok((await stage.bundle('sent.tar', ['ns/app:1'], { registriesD: true })).endsWith('sent.tar'));
   const place = stage.path('registries.d', 'y.yaml');
-  writeFileSync(place, 'docker:\n  a.example.com:\n    lookaside: https://user:pass@sigs.example.com\n');
   await using other = openWorld({ registriesDFolder: stage.path('registries.d'), tlsVerify: false });
   const request = {
     images: [name('ns/app:1')],
@@ -363,7 +362,10 @@ test('no secret goes in: not by --key, not by the policy', async () => {
     by: anything,
     trust: { registriesD: true },
   };
-  await assert.rejects(createTransfer(request, other), code('usage.invalid'));
+  for (const url of ['https://user:pass@sigs.example.com', 'https://sigs.example.com/a?sig=secret']) {
+    writeFileSync(place, `docker:\n  a.example.com:\n    lookaside: ${url}\n`);
+    await assert.rejects(createTransfer(request, other), code('usage.invalid'), url);
+  }
   rmSync(place);
   assert.equal(isThere(stage.path('secret.tar')), false);
 });

@@ -213,8 +213,9 @@ async function packRegistriesD(world: World): Promise<readonly PackedFile[]> {
       const text = textOf(content);
       if (text === undefined)
         throw new BullaError('registries-d.malformed', `${printable(path)} is not UTF-8 text`);
-      if (/:\/\/[^/\s"']*@/.test(text))
-        throw new BullaError('usage.invalid', `${printable(path)} has a URL with credentials`, {
+      // some stores have an access signature in the query
+      if (/:\/\/(?:[^/\s"']*@|[^\s"'#]*\?)/.test(text))
+        throw new BullaError('usage.invalid', `${printable(path)} has a URL with credentials or a query`, {
           hint: 'no secret goes into a transfer bundle; leave --registries.d out',
         });
       return { name: `${transferFolders.registriesD}${name}`, content };
