@@ -5,7 +5,11 @@ import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
 import { type ErrorCode, isBullaError } from '../src/base/errors.ts';
-import { loadTransfer, showTransfer, verifyTransfer } from '../src/index.ts';
+import { parseImageName } from '../src/base/image-name.ts';
+import { loadTransfer, showTransfer, sign, verifyTransfer } from '../src/index.ts';
+import { encodePem } from '../src/keys/sigstore/pem.ts';
+import { makeKeyPair, signForBundle } from '../src/keys/sigstore/private-key.ts';
+import type { SigstoreSigner } from '../src/keys/signer.ts';
 import type { JudgedBy } from '../src/operations/judge.ts';
 import { forgeEntry, forgePax, forgeTar } from './support/tar-forge.ts';
 import { editList, type Files, isThere, openStage, sha256, type Stage } from './support/transfer-stage.ts';
@@ -339,6 +343,47 @@ test('lists within lists, deeper than anybody makes them', async () => {
   assert.equal(verdict?.accepted, true);
 });
 
+test('one large manifest under names enough to keep its reader busy for an hour', async () => {
+  const file = stage.changed(
+    good,
+    (files) =>
+      editList(files, (list) => {
+        const [image] = list.images;
+        if (image === undefined) return;
+        const remark = 'x'.repeat(4_000_000);
+        const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: '', size: 2 };
+        files.clear();
+        const add = (text: string): string => {
+          const digest = sha256(Buffer.from(text));
+          files.set(`blobs/sha256/${digest.slice(7)}`, Buffer.from(text));
+          return digest;
+        };
+        const { mediaType } = image;
+        const layers: never[] = [];
+        config.digest = add('{}');
+        const text = JSON.stringify({
+          schemaVersion: 2,
+          mediaType,
+          config,
+          layers,
+          annotations: { remark },
+        });
+        const entry = { mediaType, digest: add(text), size: text.length };
+        const names = Array.from({ length: 100 }, (_, n) => `example.com/ns/app:${1000 + n}`);
+        files.set('oci-layout', Buffer.from('{"imageLayoutVersion":"1.0.0"}'));
+        const manifests = names.map((name) => ({
+          ...entry,
+          annotations: { 'org.opencontainers.image.ref.name': name },
+        }));
+        const index = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests };
+        files.set('index.json', Buffer.from(JSON.stringify(index)));
+        list.images = names.map((reference) => ({ reference, ...entry, signatures: [], attachments: [] }));
+      }),
+    'in line',
+  );
+  await assert.rejects(showTransfer({ file }, stage.world), { code: 'image.too-large' });
+});
+
 test('platforms that are none, of an image that is no list, or out of order', async () => {
   const withPlatforms = (platforms: string[]): string =>
     stage.changed(good, (files) =>
@@ -356,6 +401,7 @@ test('platforms that are none, of an image that is no list, or out of order', as
   await refused(withPlatforms(['linux/amd64']), 'transfer.contradictory');
   await refused(withPlatforms(['linux/\u001b[31mred']), 'transfer.malformed');
   await refused(withPlatforms(['linux/s390x', 'linux/amd64']), 'transfer.malformed');
+  await refused(withPlatforms([]), 'transfer.malformed');
 });
 
 test('two policies, and a name that would mean two images', async () => {
@@ -439,4 +485,46 @@ test('a key in the file that says it is the trusted one is not the trusted one',
     'they say the same of themselves',
   );
   assert.ok(keys.some(({ fingerprint }) => fingerprint === impostor));
+});
+
+test('a name that no signature speaks of is said to be the file’s word alone', async () => {
+  const { host } = stage;
+  await stage.push('ns/bundled', '1', 'bundled');
+  const pair = makeKeyPair('ecdsa-p256');
+  const { publicKey } = pair;
+  writeFileSync(stage.path('bundled.pub'), encodePem('PUBLIC KEY', publicKey.spki));
+  const signer: SigstoreSigner = {
+    kind: 'sigstore',
+    keyId: publicKey.keyId,
+    publicKey,
+    sign: (message) => signForBundle(pair, message, false),
+    signForBundle: (message) => signForBundle(pair, message, false),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  const plan = {
+    signer,
+    formats: ['bundle'],
+    explicitFormat: true,
+    witnesses: { logs: [], timestamps: [] },
+  } as const;
+  await sign({ image: parseImageName(`${host}/ns/bundled:1`), signers: [plan] }, stage.world);
+  const file = await stage.bundle('names.tar', ['ns/bundled:1']);
+  const renamed = stage.changed(
+    file,
+    (files) => {
+      for (const member of ['bulla/transfer.json', 'index.json'])
+        files.set(member, Buffer.from(String(files.get(member)).replaceAll('ns/bundled', 'ns/prod')));
+    },
+    'in line',
+  );
+  const warnings: string[] = [];
+  const world = { ...stage.world, warn: (message: string) => void warnings.push(message) };
+  const by = { kind: 'keys', files: [stage.path('bundled.pub')] } as const;
+  const [verdict] = await verifyTransfer({ file: renamed, by }, world);
+  assert.equal(verdict?.accepted, true);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? '', new RegExp(`no signature says so: docker://${host}/ns/prod:1$`));
+  // a GPG signature says the name
+  await verifyTransfer({ file: good, by: policy }, world);
+  assert.equal(warnings.length, 1);
 });

@@ -213,6 +213,8 @@ test('words that make no sense are refused before anything is done', async () =>
     [['load', '--insecure-policy', good, '--to', 'far'], /--to takes/],
     [['load', '--insecure-policy', good, '--to', 'docker://far:5000/app:1'], /--to takes/],
     [['load', '--insecure-policy', good, '--to', 'dir:d', '--map', 'nonsense'], /OLD=NEW/],
+    // neither the password nor its beginning
+    [['load', '--insecure-policy', good, '--to', 'docker://u:se@cret@far/ns'], /not "docker:\/\/…@far\/ns" /],
   ] as const) {
     const { exit, err } = await runBulla(bench.folder, ['bundle', ...args]);
     assert.equal(exit, 2, `${args.join(' ')}\n${err}`);
@@ -223,6 +225,8 @@ test('words that make no sense are refused before anything is done', async () =>
   assert.deepEqual([unknown.exit, unknown.out], [2, '[]\n']);
   const untold = await runBulla(bench.folder, ['bundle', 'verify', '--json', good]);
   assert.deepEqual([untold.exit, untold.out], [2, '[]\n']);
+  // nothing was shown
+  assert.match(untold.err, /a key in it \(bulla bundle show\)/);
   for (const args of [
     ['trust', 'import', '--bundle', good],
     ['trust', 'import', '--fingerprint', 'a'.repeat(40)],

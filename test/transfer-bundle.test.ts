@@ -342,9 +342,19 @@ test('no secret goes in: not by --key, not by the policy', async () => {
     stage.bundle('secret.tar', ['ns/app:1'], { policy: stage.path('secret.json') }),
     code('key.unusable'),
   );
+  // in the policy itself
+  const keyData = readFileSync(secret).toString('base64');
+  const inline = { type: 'signedBy', keyType: 'GPGKeys', keyData };
+  const yaml = `apiVersion: bulla/v1\nsigners:\n  a:\n    type: gpg\n    keyData: ${keyData}\ndefault:\n  - type: signed\n    by: a\n`;
+  for (const text of [JSON.stringify({ default: [inline] }), yaml]) {
+    writeFileSync(stage.path('secret.policy'), text);
+    await assert.rejects(
+      stage.bundle('secret.tar', ['ns/app:1'], { policy: stage.path('secret.policy') }),
+      code('key.unusable'),
+    );
+  }
   assert.ok((await stage.bundle('sent.tar', ['ns/app:1'], { registriesD: true })).endsWith('sent.tar'));
   const place = stage.path('registries.d', 'y.yaml');
-  writeFileSync(place, 'docker:\n  a.example.com:\n    lookaside: https://user:pass@sigs.example.com\n');
   await using other = openWorld({ registriesDFolder: stage.path('registries.d'), tlsVerify: false });
   const request = {
     images: [name('ns/app:1')],
@@ -352,7 +362,10 @@ test('no secret goes in: not by --key, not by the policy', async () => {
     by: anything,
     trust: { registriesD: true },
   };
-  await assert.rejects(createTransfer(request, other), code('usage.invalid'));
+  for (const url of ['https://user:pass@sigs.example.com', 'https://sigs.example.com/a?sig=secret']) {
+    writeFileSync(place, `docker:\n  a.example.com:\n    lookaside: ${url}\n`);
+    await assert.rejects(createTransfer(request, other), code('usage.invalid'), url);
+  }
   rmSync(place);
   assert.equal(isThere(stage.path('secret.tar')), false);
 });

@@ -62,6 +62,8 @@ export const limits = {
   transferMembers: 32_768,
   /** Manifests of a transfer bundle's images together, each as often as an image has it: all are read and judged. */
   transferManifests: 100_000,
+  /** Their bytes together, counted so too: reading them takes seconds. */
+  transferManifestBytes: 268_435_456,
   /** What a compressed archive, or a compressed layer in a docker-archive, may unpack to whatever its size. */
   unpackedFreely: 268_435_456,
   /** Beyond that it may grow so many times: layers of text shrink to a tenth. */

@@ -92,3 +92,10 @@ test('parts', () => {
   const pinned = withDigest({ ...named, tag: '1' }, parseDigest(`sha256:${hex}`));
   assert.equal(formatReference(pinned), `registry.example.com:5000/ns/app@sha256:${hex}`);
 });
+
+test('a password before the host does not come out in the message', () => {
+  for (const text of ['user:se@cret@example.com/app', 'user:sec/ret@example.com/app:1']) {
+    assert.throws(() => parseReference(text), { message: /^"…@example\.com\/app(?::1)?" is not/ });
+  }
+  assert.throws(() => parseReference('host:5000/App'), { message: /^"host:5000\/App" is not/ });
+});

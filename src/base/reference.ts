@@ -64,7 +64,9 @@ function splitDomain(name: string): { domain: string; rest: string } {
 export function parseReference(text: string): Reference {
   const reference = tryParseReference(text);
   if (reference !== undefined) return reference;
-  throw new BullaError('reference.malformed', `"${printable(text)}" is not an image reference`, {
+  // user:password@host/path, as other programs take it
+  const shown = printable(text.replace(/^[^/]+:.*@(?=[^@]*\/)/s, '…@'));
+  throw new BullaError('reference.malformed', `"${shown}" is not an image reference`, {
     hint: 'a reference reads host[:port]/path[:tag|@sha256:…], its path in lower case',
   });
 }

@@ -104,6 +104,15 @@ test('what is no plain file is refused', async () => {
   );
 });
 
+test('a folder with a content, and a file named as a folder, are refused: programs differ in what follows it, and one waits for ever', async () => {
+  const file = { name: 'a', content: 'A' };
+  for (const size of [1, 512, 10_000])
+    await refused(forgeTar({ name: 'folder/', type: '5', size }, file), 'image.malformed');
+  await refused(forgeTar(forgePax({ size: '1' }), { name: 'folder/', type: '5' }, file), 'image.malformed');
+  await refused(forgeTar({ name: 'folder/', type: '0', content: 'x' }, file), 'image.malformed');
+  await refused(forgeTar({ name: 'folder/', type: '\0' }, file), 'image.malformed');
+});
+
 test('a docker-archive’s links stay inside', async () => {
   const options = { links: 'keep' } as const;
   const layer = { name: 'l.tar', content: 'L' };

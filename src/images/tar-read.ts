@@ -185,15 +185,16 @@ async function checkStart({ file, path }: Walk, start: number): Promise<void> {
   if (block.every((byte) => byte === 0)) throw malformed(path, 'something follows its end');
 }
 
-function paddedEnd({ byteOffset, size, type }: Header): number {
-  const length = type === 'directory' ? 0 : size;
-  return byteOffset + Math.ceil(length / blockBytes) * blockBytes;
+function paddedEnd({ byteOffset, size }: Header): number {
+  return byteOffset + Math.ceil(size / blockBytes) * blockBytes;
 }
 
 function note(header: Header, walk: Walk): void {
   const { files, links, path, options, starts } = walk;
   const { type, size, byteOffset, pax } = header;
   if (!Number.isSafeInteger(size) || size < 0) throw malformed(path, 'an entry has no valid size');
+  // some programs read content there, some do not, and the parser waits for it for ever
+  if (type === 'directory' && size > 0) throw malformed(path, 'a folder in it has a content');
   if (Object.keys(pax ?? {}).some((key) => key.startsWith('GNU.sparse')))
     throw malformed(path, 'it has a sparse file');
   if (starts.length === limits.archiveEntries) throw tooMany(path);
@@ -203,6 +204,8 @@ function note(header: Header, walk: Walk): void {
   const name = checkedName(header.name, path);
   if (type === 'directory') return;
   if (name === '') throw malformed(path, 'an entry has no name');
+  // old programs wrote folders so, and some of today read one there
+  if (header.name.endsWith('/')) throw malformed(path, `the file ${printable(name)} is named as a folder`);
   if (files.has(name) || links.has(name)) throw malformed(path, `it has ${printable(name)} twice`);
   if (type === 'file') {
     files.set(name, { offset: byteOffset, size });

@@ -53,6 +53,17 @@ test('a program that is not there, one that hangs and one that floods have their
   await assert.rejects(runProcess('yes', [], options), { code: 'process.output-too-large' });
 });
 
+test('time ends also where a grandchild holds the pipes, whatever became of the child', async () => {
+  for (const ownSession of [false, true]) {
+    for (const program of ['sleep 8 & wait', 'setsid sleep 8 & echo started']) {
+      const began = performance.now();
+      const running = runProcess('sh', ['-c', program], { ...options, ownSession, timeoutMs: 300 });
+      await assert.rejects(running, { code: 'process.timeout' });
+      assert.ok(performance.now() - began < 6000, program);
+    }
+  }
+});
+
 test('a child killed by a signal does not look like success', async () => {
   const result = await runProcess('sh', ['-c', 'kill -TERM $$'], options);
   assert.notEqual(result.exitCode, 0);

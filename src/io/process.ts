@@ -1,5 +1,6 @@
 /** Child processes: bounded in time and output, never through a shell. */
 import type { ChildProcess } from 'node:child_process';
+import type { Duplex } from 'node:stream';
 
 import { BullaError, type ErrorCode } from '../base/errors.ts';
 import { childProcess } from '../base/node.ts';
@@ -49,7 +50,7 @@ export async function runProcess(
   };
   const end = (why: BullaError): void => {
     failure ??= why;
-    kill(child, options, 'SIGKILL');
+    giveUp(child, options);
   };
   using _forwarded = options.ownSession === true ? endWithUs(child, options) : undefined;
   const abort = (): void => end(options.signal?.reason as BullaError);
@@ -76,6 +77,12 @@ export async function runProcess(
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', abort);
   }
+}
+
+function giveUp(child: ChildProcess, options: ProcessOptions): void {
+  kill(child, options, 'SIGKILL');
+  // what the child left behind may hold its pipes for ever; nothing more is read from them
+  for (const each of child.stdio) (each as Duplex | null | undefined)?.destroy();
 }
 
 function kill(child: ChildProcess, { ownSession }: ProcessOptions, signal: NodeJS.Signals): void {

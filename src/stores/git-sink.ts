@@ -107,9 +107,12 @@ function imageSink(
   return {
     add: async (bytes) => {
       const object = objectName(bytes, repository.digits);
-      for (const [file, there] of names) if (there === object) return { path: shown(file), added: false };
       let n = 1;
-      while (names.has(`signature-${n}`)) n += 1;
+      // as a reader counts: behind the first gap the same signature is seen by nobody
+      for (; names.has(`signature-${n}`); n += 1) {
+        const file = `signature-${n}`;
+        if (names.get(file) === object) return { path: shown(file), added: false };
+      }
       if (n >= limits.lookasideSignatures) throw tooManySignatures(shown(''));
       const file = `signature-${n}`;
       names.set(file, object);

@@ -17,17 +17,26 @@ export type KeyFiles = ReadonlyMap<string, Uint8Array | BullaError>;
 
 /** Every path of a file that a policy names: keys, logs' keys, authorities, roots. Each once, in order. */
 export function keyPathsOf(policy: Policy): readonly string[] {
+  const roots = (policy.roots ?? []).flatMap(({ from }) => (from.kind === 'file' ? [from.path] : []));
+  const paths = allMaterials(policy).flatMap((each) => (each.kind === 'paths' ? each.paths : []));
+  return [...new Set([...paths, ...roots])];
+}
+
+/** Keys, logs' keys and authorities that stand in the policy itself. */
+export function keyDataOf(policy: Policy): readonly Uint8Array[] {
+  return allMaterials(policy).flatMap((each) => (each.kind === 'data' ? each.data : []));
+}
+
+function allMaterials(policy: Policy): readonly Material[] {
   const lists = [
     policy.default,
     ...[...policy.transports.values()].flatMap((scopes) => [...scopes.values()]),
   ];
   const requirements = lists.flatMap((list) => ('requirements' in list ? list.requirements : list));
-  const materials = [
+  return [
     ...requirements.flatMap(materialsOf),
     ...(policy.signers ?? []).flatMap(({ by }) => (by.kind === 'certificate' ? [] : [by.keys])),
   ];
-  const roots = (policy.roots ?? []).flatMap(({ from }) => (from.kind === 'file' ? [from.path] : []));
-  return [...new Set([...materials.flatMap((each) => (each.kind === 'paths' ? each.paths : [])), ...roots])];
 }
 
 /** What a file should hold. */

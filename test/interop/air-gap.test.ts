@@ -236,6 +236,38 @@ test('the peers read images out of the file itself', peers, () =>
   }),
 );
 
+test('the peers read Docker’s own images out of the file too, with their own digests', peers, () =>
+  overTheGap(async (gap) => {
+    const { bench, near, far, gpg } = gap;
+    const push = ['copy', '--quiet', ...plain, '--format', 'v2s2', '--sign-by', gpg.id];
+    const image = `${near.host}/ns/docker:1`;
+    await bench.ok('skopeo', [...push, `oci:${bench.path('image')}:v1`, `docker://${image}`]);
+    const digest = (await bench.ok('crane', ['digest', image])).trim();
+    const policy = writePolicy(bench, 'near', [signedBy(gpg.file)]);
+    const args = ['bundle', 'create', '--tls-verify=false', '--policy', policy, `docker://${image}`];
+    await ok(bench, [...args, '-o', 'docker.tar']);
+    const name = `oci-archive:${bench.path('docker.tar')}:${image}`;
+    await bench.ok('skopeo', ['copy', '--quiet', name, `dir:${bench.path('out')}`]);
+    assert.equal(digestOfFile(bench.path('out', 'manifest.json')), digest);
+    await bench.ok('podman', ['pull', '--quiet', name]);
+    const own = await ok(bench, ['copy', '--insecure-policy', name, `dir:${bench.path('own')}`]);
+    assert.match(own.stdout, new RegExp(digest));
+    useStore(bench, 'far-sig');
+    const load = ['bundle', 'load', '--tls-verify=false', '--key', gpg.file, 'docker.tar'];
+    await ok(bench, [...load, '--to', `docker://${far.host}`]);
+    assert.equal((await bench.ok('crane', ['digest', `${far.host}/ns/docker:1`])).trim(), digest);
+    await bench.ok('podman', ['pull', '--quiet', '--tls-verify=false', `${far.host}/ns/docker:1`]);
+    const list = `${near.host}/ns/docker:list`;
+    await bench.ok('crane', ['index', 'append', '--docker-empty-base', '-m', image, '-t', list]);
+    await ok(bench, ['bundle', 'create', '--tls-verify=false', '--insecure-policy', list, '-o', 'list.tar']);
+    const listName = `oci-archive:${bench.path('list.tar')}:${list}`;
+    await bench.ok('skopeo', ['copy', '--all', '--quiet', listName, `dir:${bench.path('list')}`]);
+    const listDigest = (await bench.ok('crane', ['digest', list])).trim();
+    assert.equal(digestOfFile(bench.path('list', 'manifest.json')), listDigest);
+    await bench.ok('podman', ['pull', '--quiet', listName]);
+  }),
+);
+
 function digestOfFile(path: string): string {
   return `sha256:${createHash('sha256').update(readFileSync(path)).digest('hex')}`;
 }

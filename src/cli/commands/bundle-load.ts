@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 
 import { Command } from 'commander';
 
+import { printable } from '../../base/bytes.ts';
 import { BullaError } from '../../base/errors.ts';
 import type { ImageName } from '../../base/image-name.ts';
 import { loadTransfer, type TransferLoaded } from '../../operations/transfer/load.ts';
@@ -103,11 +104,15 @@ function targetOption(text: string, { cwd }: Terminal): LoadTarget {
   }
   if (transport === 'dir:') return { transport: 'dir', path: resolve(cwd, rest) };
   if (transport === 'oci:' && !rest.includes(':')) return { transport: 'oci', path: resolve(cwd, rest) };
+  // a password may stand before an @
+  const shown = printable(text.replace(/\/\/.*@/, '//…@'));
   throw new BullaError(
     'usage.invalid',
-    `--to takes docker://host[:port][/namespace], oci:DIR or dir:DIR, not "${text}"`,
+    `--to takes docker://host[:port][/namespace], oci:DIR or dir:DIR, not "${shown}"`,
     {
-      hint: 'the images’ own names come behind it',
+      hint: text.includes('@')
+        ? '--creds or bulla login says who you are'
+        : 'the images’ own names come behind it',
     },
   );
 }

@@ -74,6 +74,6 @@ export async function untrusted(
     for (const line of trustLines(shown)) terminal.print(line);
   }
   return new BullaError('transfer.untrusted', 'nothing on this side says whom to believe', {
-    hint: 'give --policy, --key, --certificate-identity with --trusted-root, or --fingerprint of a key above that you know from elsewhere',
+    hint: `give --policy, --key, --certificate-identity with --trusted-root, or --fingerprint of a key ${isShown ? 'above' : 'in it (bulla bundle show)'} that you know from elsewhere`,
   });
 }

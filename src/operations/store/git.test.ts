@@ -152,6 +152,26 @@ test('a signature gets the next free number; whatever else is in the repository 
   ]);
 });
 
+test('what lies behind a gap is seen by no reader, so it is added before it', options, async () => {
+  using stage = openStage();
+  const { staging } = stage;
+  stage.git('init', '--quiet', '--bare', '--initial-branch=main', 'sigs.git');
+  commitInto(stage, 'sigs.git', (folder) => {
+    mkdirSync(join(folder, one), { recursive: true });
+    writeFileSync(join(folder, one, 'signature-2'), sampleSignature('hidden'));
+    writeFileSync(join(folder, one, 'signature-4'), sampleSignature('far'));
+  });
+  staging.put(`${one}/signature-1`, sampleSignature('hidden'));
+  staging.put(`${one}/signature-2`, sampleSignature('far'));
+  const merged = await stage.merge(staging.path, 'git+file:sigs.git');
+  const numbers = [1, 3].map((n) => `git+file:sigs.git#main:${one}/signature-${n}`);
+  deepEqual(
+    merged.added.map(({ to }) => to),
+    numbers,
+  );
+  equal((await stage.merge(staging.path, 'git+file:sigs.git')).present, 2);
+});
+
 test('a branch and a folder of the repository are a store of their own', options, async () => {
   using stage = openStage();
   stage.git('init', '--quiet', '--bare', '--initial-branch=main', 'sigs.git');

@@ -22,6 +22,7 @@ import {
   type TransferImage,
 } from './format.ts';
 import type { Transfer } from './open.ts';
+import { openTally, type Tally } from './tally.ts';
 import { transferName, transferWorld } from './world.ts';
 import type { World } from '../world.ts';
 
@@ -59,17 +60,11 @@ async function namesInImages(transfer: Transfer, world: World): Promise<Readonly
   const { members, images } = transfer.index;
   const sizes = new Map(members.map(({ name, size }) => [name, size]));
   const named = new Set<string>();
-  let manifests = 0;
+  const tally = openTally((what) => new BullaError('image.too-large', `the bundle has ${what}`));
   for (const image of images) {
     await using opened = await openImage(transferName(image), own);
-    const found = await closureOf(image, opened, { transfer, sizes });
+    const found = await closureOf(image, opened, { transfer, sizes, tally });
     for (const digest of found.all) named.add(blobName(digest));
-    manifests += found.manifests.size;
-    if (manifests > limits.transferManifests)
-      throw new BullaError(
-        'image.too-large',
-        `${printable(transfer.path)} has more than ${limits.transferManifests} manifests`,
-      );
   }
   return named;
 }
@@ -108,14 +103,21 @@ export function platformOf(text: string): Platform {
   throw new BullaError('transfer.malformed', `"${printable(text)}" is no platform`);
 }
 
+type Closing = {
+  readonly transfer: Transfer;
+  /** Of the bundle's members, by name. */
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly tally: Tally;
+};
+
 /** The digest of everything that an image consists of and that belongs to it; all of it is there, and is what it is said to be. */
 async function closureOf(
   image: TransferImage,
   opened: Image,
-  { transfer, sizes }: { readonly transfer: Transfer; readonly sizes: ReadonlyMap<string, number> },
+  { transfer, sizes, tally }: Closing,
 ): Promise<Found> {
   try {
-    const found = new Found(sizes);
+    const found = new Found(sizes, tally);
     const { top, parts, isList } = await chooseParts(opened, { instances: packedInstances(image) });
     checkEntry(image, top);
     if (!isList && image.platforms !== undefined) throw contradicts(top, 'is no list, and has no platforms');
@@ -186,14 +188,16 @@ function checkEntry({ mediaType, digest, size }: ManifestEntry, manifest: Manife
 class Found {
   readonly manifests: Set<Digest> = new Set();
   readonly all: Set<Digest> = new Set();
-  readonly #sizes: ReadonlyMap<string, number>;
+  readonly #sizes: Closing['sizes'];
+  readonly #tally: Tally;
 
-  /** @param sizes of the bundle's members, by name */
-  constructor(sizes: ReadonlyMap<string, number>) {
+  constructor(sizes: Closing['sizes'], tally: Tally) {
     this.#sizes = sizes;
+    this.#tally = tally;
   }
 
   add(top: Manifest, { images, indexes, blobs }: Parts): void {
+    this.#tally.add([top, ...images, ...indexes]);
     for (const { digest } of [top, ...images, ...indexes]) {
       this.manifests.add(digest);
       this.all.add(digest);

@@ -31,6 +31,7 @@ import {
   type TransferImage,
   type TransferSignature,
 } from './format.ts';
+import { openTally } from './tally.ts';
 import type { PackedFile } from './trust.ts';
 import type { World } from '../world.ts';
 
@@ -104,20 +105,11 @@ export async function gatherContents(
   const members = [...shelf.entries.values()]
     .map(({ entry, digest }) => ({ name: entry.name, digest, size: entry.size }))
     .toSorted((a, b) => compareText(a.name, b.name));
-  checkCounts(members.length, packings, images);
+  if (members.length > limits.transferMembers) throw tooLarge(`more than ${limits.transferMembers} files`);
   const index = encodeTransferIndex({ images, members });
   if (index.length > limits.transferIndexBytes) throw tooLarge('more than its list may say');
   shelf.file(transferFile, index);
   return { images, entries: [...shelf.entries.values()].map(({ entry }) => entry) };
-}
-
-/** What would be refused on the far side is not written. */
-function checkCounts(members: number, packings: readonly Packing[], images: readonly TransferImage[]): void {
-  if (members > limits.transferMembers) throw tooLarge(`more than ${limits.transferMembers} files`);
-  const manifests =
-    packings.reduce((sum, { chosen: { top, parts } }) => sum + digestsOf(top, parts).length, 0) +
-    images.reduce((sum, { signatures, attachments }) => sum + signatures.length + attachments.length, 0);
-  if (manifests > limits.transferManifests) throw tooLarge(`more than ${limits.transferManifests} manifests`);
 }
 
 function bounded(index: Uint8Array): Uint8Array {
@@ -139,6 +131,8 @@ type Shelf = {
 };
 
 function openShelf(passed: (bytes: number) => void): Shelf {
+  // what would be refused on the far side is not written
+  const tally = openTally(tooLarge);
   const entries = new Map<string, { readonly entry: TarEntry; readonly digest: Digest }>();
   const add = (entry: TarEntry, digest: Digest): void => {
     const there = entries.get(entry.name);
@@ -151,7 +145,10 @@ function openShelf(passed: (bytes: number) => void): Shelf {
   return {
     entries,
     file: (name, content) => bytes(name, content, digestOf(content)),
-    manifest: ({ bytes: content, digest }) => bytes(blobName(digest), content, digest),
+    manifest: (manifest) => {
+      tally.add([manifest]);
+      bytes(blobName(manifest.digest), manifest.bytes, manifest.digest);
+    },
     blob: (source, { digest, size, mediaType }) =>
       add(
         { name: blobName(digest), size, content: () => counted(source, { digest, size, mediaType }, passed) },

@@ -20,7 +20,9 @@ const images: fc.Arbitrary<TransferImage> = fc
   .record({
     entry: entries,
     tag: fc.stringMatching(/^[a-z]{1,8}$/),
-    platforms: fc.option(fc.array(fc.constantFrom('linux/amd64', 'linux/arm64/v8')), { nil: undefined }),
+    platforms: fc.option(fc.array(fc.constantFrom('linux/amd64', 'linux/arm64/v8'), { minLength: 1 }), {
+      nil: undefined,
+    }),
     signatures: fc.array(fc.record({ of: digests, entry: entries, artifactType: fc.string() }), {
       maxLength: 3,
     }),

@@ -36,6 +36,8 @@ function imageOf(value: JsonValue): TransferImage {
     ['platforms'],
   );
   const platforms = fields.has('platforms') ? listAt(fields, 'platforms').map(textOf) : undefined;
+  // of a list of which nothing is there, nothing could be judged
+  if (platforms?.length === 0) throw malformed('"platforms" of an image names none');
   return {
     reference: referenceAt(fields, 'reference'),
     ...entryAt(fields),

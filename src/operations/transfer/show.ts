@@ -63,7 +63,6 @@ export async function showTransfer(
 export async function describeTransfer(transfer: Transfer): Promise<TransferShown> {
   const { members, images } = transfer.index;
   const policy = members.find(({ name }) => transferPolicies.some((each) => each === name));
-  const roots = members.filter(({ name }) => name.startsWith(transferFolders.roots));
   return {
     file: transfer.path,
     images: images.map(shownImage),
@@ -71,9 +70,7 @@ export async function describeTransfer(transfer: Transfer): Promise<TransferShow
     ...(policy !== undefined && {
       policy: await shownPolicy(policy.name, await transfer.read(policy, limits.configFileBytes)),
     }),
-    roots: await Promise.all(
-      roots.map(async (each) => shownRoot(each.name, await transfer.read(each, limits.trustedRootBytes))),
-    ),
+    roots: await shownRoots(transfer),
     registriesD: members
       .filter(({ name }) => name.startsWith(transferFolders.registriesD))
       .map(({ name }) => name.slice(transferFolders.registriesD.length)),
@@ -119,6 +116,14 @@ function scopesOf(policy: Policy): ShownPolicy['scopes'] {
     })),
   );
   return [{ scope: '', requirements: policy.default.map(({ type }) => type) }, ...scoped];
+}
+
+/** One after the other: together they may be as large as the file. */
+async function shownRoots(transfer: Transfer): Promise<readonly ShownRootFile[]> {
+  const shown: ShownRootFile[] = [];
+  for (const each of transfer.index.members.filter(({ name }) => name.startsWith(transferFolders.roots)))
+    shown.push(shownRoot(each.name, await transfer.read(each, limits.trustedRootBytes)));
+  return shown;
 }
 
 function shownRoot(file: string, bytes: Uint8Array): ShownRootFile {

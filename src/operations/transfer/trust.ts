@@ -15,7 +15,7 @@ import { encodePem } from '../../keys/sigstore/pem.ts';
 import { parseTrustedRoots } from '../../keys/trusted-root/parse.ts';
 import type { RequirementJson } from '../../trust/edit.ts';
 import { encodeRequirement } from '../../trust/encode.ts';
-import { keyPathsOf } from '../../trust/lint-keys.ts';
+import { keyDataOf, keyPathsOf } from '../../trust/lint-keys.ts';
 import { parsePolicy, type Policy } from '../../trust/policy.ts';
 import type { Requirement } from '../../trust/requirement.ts';
 import { parseTrustYaml } from '../../trust/trust-yaml.ts';
@@ -110,6 +110,7 @@ const secretTags: ReadonlySet<number> = new Set([packetTags.secretKey, packetTag
 /** The policy, and each file that it names beside it. */
 async function packPolicy(file: string, { environment }: World): Promise<readonly PackedFile[]> {
   const policy = await loadPolicy(file, environment);
+  for (const content of keyDataOf(policy)) refuseSecrets(content, file);
   const roots = new Set(
     (policy.roots ?? []).flatMap(({ from }) => (from.kind === 'file' ? [from.path] : [])),
   );
@@ -212,8 +213,9 @@ async function packRegistriesD(world: World): Promise<readonly PackedFile[]> {
       const text = textOf(content);
       if (text === undefined)
         throw new BullaError('registries-d.malformed', `${printable(path)} is not UTF-8 text`);
-      if (/:\/\/[^/\s"']*@/.test(text))
-        throw new BullaError('usage.invalid', `${printable(path)} has a URL with credentials`, {
+      // some stores have an access signature in the query
+      if (/:\/\/(?:[^/\s"']*@|[^\s"'#]*\?)/.test(text))
+        throw new BullaError('usage.invalid', `${printable(path)} has a URL with credentials or a query`, {
           hint: 'no secret goes into a transfer bundle; leave --registries.d out',
         });
       return { name: `${transferFolders.registriesD}${name}`, content };

@@ -46,5 +46,35 @@ export async function judgeTransfer(
     name: transferName(each),
     ...(each.platforms !== undefined && { platforms: each.platforms }),
   }));
-  return judgeImages(images, { by: judge, requireSigned }, transferWorld(transfer, world));
+  const verdicts = await judgeImages(images, { by: judge, requireSigned }, transferWorld(transfer, world));
+  if (judge.kind !== 'insecure-accept-anything') warnOfNames(verdicts, world);
+  return verdicts;
+}
+
+const mostNamed = 5;
+
+/**
+ * A sigstore bundle is of a digest and says no name: whoever made the file may have given a signed image the name of another.
+ * In a registry the name is that of whom one asks; here it is the file's word alone.
+ */
+function warnOfNames(verdicts: readonly ImageVerdict[], { warn }: World): void {
+  const unnamed = verdicts.filter(
+    ({ accepted, requirements, instances }) =>
+      accepted && !(instances ?? [{ requirements }]).every((each) => isNamed(each)),
+  );
+  if (unnamed.length === 0) return;
+  const shown = unnamed.slice(0, mostNamed).map(({ image }) => image);
+  const more = unnamed.length > mostNamed ? ` and ${unnamed.length - mostNamed} more` : '';
+  warn(
+    `that they have these names is the bundle's word alone, no signature says so: ${shown.join(', ')}${more}`,
+  );
+}
+
+/** Whether what was accepted speaks of the image's name. */
+function isNamed({ requirements }: Pick<ImageVerdict, 'requirements'>): boolean {
+  return requirements.some(({ signatures }) =>
+    signatures.some(
+      ({ accepted, format, reference }) => accepted && (format === 'simple' || reference !== undefined),
+    ),
+  );
 }

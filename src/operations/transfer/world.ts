@@ -17,6 +17,7 @@ import type { LocatedStores } from '../../stores/locate.ts';
 import { openReferrers, type ReferrerRegistry } from '../../stores/referrers.ts';
 import type { SignatureStore } from '../../stores/store.ts';
 import { referrerEntry } from '../copy/carried.ts';
+import { inParallel } from '../in-parallel.ts';
 import { encodeLayoutIndex, referenceText, type TransferImage } from './format.ts';
 import type { Transfer } from './open.ts';
 import type { World } from '../world.ts';
@@ -65,6 +66,9 @@ function transferImage(image: TransferImage, files: LayoutFiles): PackedImage {
   };
 }
 
+/** A thousand of the largest manifests are not held together. */
+const readAtOnce = 8;
+
 function registryIn({ reference, attachments }: TransferImage, files: LayoutFiles): PackedRegistry {
   const manifest = async (_path: string, wanted: string): Promise<Manifest> => {
     const tagged = attachments.find(({ tag }) => tag === wanted);
@@ -73,10 +77,10 @@ function registryIn({ reference, attachments }: TransferImage, files: LayoutFile
     throw new BullaError('image.not-found', `${files.path} has no ${repositoryOf(reference)}:${wanted}`);
   };
   const referring = (of: Digest): Promise<readonly Descriptor[]> =>
-    Promise.all(
-      attachments
-        .filter((each) => each.of === of && each.tag === undefined)
-        .map(async (each) => referrerEntry(await readLayoutManifest(files, each.digest, each))),
+    inParallel(
+      attachments.filter((each) => each.of === of && each.tag === undefined),
+      readAtOnce,
+      async (each) => referrerEntry(await readLayoutManifest(files, each.digest, each)),
     );
   return {
     domain: reference.domain,
