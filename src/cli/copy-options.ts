@@ -30,14 +30,22 @@ export function withTwinOptions(command: Command): Command {
       .option(`--${side}-registry-token <token>`, `a bearer token for the ${what}`)
       .option(`--${side}-no-creds`, `use no credentials for the ${what}`)
       .option(`--${side}-cert-dir <dir>`, `folder with certificates for the ${what}`)
-      .option(`--${side}-shared-blob-dir <dir>`, `folder of blobs that layouts share, for an oci: ${what}`)
-      .option(`--${side}-daemon-host <host>`, `Docker’s address for a docker-daemon: ${what}`)
       .addOption(
         new Option(
           `--${side}-tls-verify <bool>`,
           `require TLS with a valid certificate of the ${what}`,
         ).default(undefined, 'true'),
       );
+  }
+  return command;
+}
+
+/** Those of layouts and of Docker, where one side may be such. */
+export function withLocalTwinOptions(command: Command): Command {
+  for (const [side, what] of sides) {
+    command
+      .option(`--${side}-shared-blob-dir <dir>`, `folder of blobs that layouts share, for an oci: ${what}`)
+      .option(`--${side}-daemon-host <host>`, `Docker’s address for a docker-daemon: ${what}`);
   }
   return command;
 }

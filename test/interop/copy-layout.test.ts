@@ -186,6 +186,13 @@ test(
         `dir:${bench.path('none')}`,
       ]);
       assert.equal(without.exitCode, 3, without.stderr);
+
+      // what a promotion reads is judged, so it was there to be read
+      const policy = writePolicy(bench, 'rejecting', [{ type: 'reject' }]);
+      const promotion = ['promote', '--mode', 'carry', '--policy', policy, ...from];
+      const where = [`oci:${bench.path('ours')}:v1`, 'docker://127.0.0.1:9/app:1'];
+      const judged = await bench.bulla([...promotion, '--tls-verify=false', ...where]);
+      assert.equal(judged.exitCode, 1, judged.stderr);
     } finally {
       endStrayAgents(bench);
     }

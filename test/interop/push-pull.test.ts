@@ -140,6 +140,7 @@ test('pull --all-tags judges each by itself; the platform by podman’s names', 
     await push('one', '1', '--sign-by', key);
     await push('two', '2', '--sign-by', key);
     await push('unsigned', '3');
+    await push(`sha256-${'0'.repeat(64)}.sig`, '4', '--sign-by', key);
     const pull = (...more: readonly string[]): Promise<PeerResult> =>
       bench.bulla(['pull', '--quiet', '--tls-verify=false', '--policy', policy, ...more]);
     const all = await pull('--all-tags', '--json', repository);

@@ -39,7 +39,7 @@ export function command(context: CommandContext): Command {
       '[name]',
       'the engine’s name for it: containers-storage:NAME, docker-daemon:NAME:TAG; a name without transport is podman’s. Default: the source’s',
     )
-    .option('-a, --all-tags', 'pull every tag of the repository, each judged by itself')
+    .option('-a, --all-tags', 'pull every tag of the repository that is an image, each judged by itself')
     .option('--json', 'print the receipt, or the verdict, as JSON');
   withPodmanPlatformOptions(withPodmanOptions(pulling));
   withPlatformOptions(withPolicyOptions(withRegistriesDOption(withRegistryOptions(pulling))));
