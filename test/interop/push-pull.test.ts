@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 
+import { utf8 } from '../../src/base/bytes.ts';
+import { digestOf } from '../../src/base/digest.ts';
 import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
 import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
@@ -98,6 +100,44 @@ test('push signs, goes where the name says, writes the digest; podman pulls it b
     const quiet = await bench.bulla(['push', '--quiet', '--tls-verify=false', name, other]);
     assert.equal(quiet.exitCode, 0, quiet.stderr);
     assert.notEqual((await bench.run('podman', [...pull, other])).exitCode, 0, 'nobody signed it');
+  }),
+);
+
+test('a name means for push what it means for podman push: a short one, the beginning of an ID', peers, () =>
+  onStage(async ({ bench, registry, key, policy }) => {
+    const { digest: theirs } = await writeOciImage(bench.path('hub'), { files: { of: 'docker.io' } });
+    const idOf = async (from: string): Promise<string> =>
+      (await bench.ok('podman', ['pull', '--quiet', from])).trim();
+    const id = await idOf(`oci:${bench.path('layout')}:v1`);
+    const other = await idOf(`oci:${bench.path('hub')}`);
+    assert.notEqual(id, other, theirs);
+    await bench.ok('podman', ['tag', id, 'localhost/tool:1', 'localhost/alone:latest']);
+    await bench.ok('podman', ['tag', other, 'docker.io/library/tool:1', 'docker.io/library/hub:latest']);
+    const made = { podman: new Array<string>(), bulla: new Array<string>() };
+    for (const [index, short] of ['tool:1', 'alone', 'hub', id.slice(0, 12), other].entries()) {
+      const to = (program: string): string => `docker://${registry.host}/${program}/short:${index}`;
+      const push = ['push', '--quiet', '--tls-verify=false'];
+      const signed = ['--sign-by', key, '--digestfile', bench.path('digest'), short, to('bulla')];
+      const pushed = await bench.bulla([...push, ...signed]);
+      assert.equal(pushed.exitCode, 0, `${short}: ${pushed.stderr}`);
+      await bench.ok('podman', [...push, short, to('podman')]);
+      for (const program of ['podman', 'bulla'] as const) {
+        const config = ['inspect', '--tls-verify=false', '--config', to(program)];
+        made[program].push(await bench.ok('skopeo', config));
+      }
+      // what was signed is what is there
+      const raw = await bench.ok('skopeo', ['inspect', '--tls-verify=false', '--raw', to('bulla')]);
+      assert.equal(readFileSync(bench.path('digest'), 'utf8'), digestOf(utf8(raw)));
+      const verdict = ['--policy', policy, 'copy', '--quiet', '--src-tls-verify=false', to('bulla')];
+      await bench.ok('skopeo', [...verdict, `dir:${bench.path(`short-${index}`)}`]);
+    }
+    assert.deepEqual(made.bulla, made.podman);
+    const nowhere = await bench.bulla(['push', id.slice(0, 12)]);
+    assert.equal(nowhere.exitCode, 2, nowhere.stderr);
+    assert.match(nowhere.stderr, /hint: name the destination/);
+    const none = await bench.bulla(['push', 'none-such', `docker://${registry.host}/none:1`]);
+    assert.equal(none.exitCode, 3, none.stderr);
+    assert.match(none.stderr, /podman has no image none-such \[image\.not-found\]/);
   }),
 );
 
