@@ -7,7 +7,7 @@ import { utf8 } from '../../src/base/bytes.ts';
 import { digestOf } from '../../src/base/digest.ts';
 import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
+import { signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, type PeerResult } from '../support/peers.ts';
 import { useLookaside } from '../support/simple-signing.ts';
 
@@ -32,11 +32,7 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
   const key = await bench.newGpgKey('Pusher <pusher@example.com>', { type: 'ed25519' });
   writeFileSync(bench.path('key.gpg'), await bench.ok('gpg', ['--armor', '--export', key]));
   const policy = writePolicy(bench, 'policy', [signedBy(bench.path('key.gpg'))]);
-  try {
-    await run({ bench, registry, name, key, policy });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run({ bench, registry, name, key, policy });
 }
 
 const peers = { ...needs('podman', 'skopeo', 'gpg', 'docker-registry'), timeout: 180_000 };
