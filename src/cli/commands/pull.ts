@@ -11,6 +11,7 @@ import type { JudgedBy } from '../../operations/judge.ts';
 import { pull, type Pulled, type PullRequest, tagsOf } from '../../operations/pull.ts';
 import type { World } from '../../operations/world.ts';
 import type { CommandContext, Outcome } from '../command.ts';
+import { judgedByPolicy } from '../copy-options.ts';
 import { engineName } from '../engine-name.ts';
 import {
   flagOption,
@@ -157,9 +158,5 @@ function judgeOption(parsed: Parsed, { terminal }: CommandContext): JudgedBy {
     throw new BullaError('usage.invalid', `--policy names a policy file, and there is none called ${file}`, {
       hint: 'podman’s --policy always is what bulla pull does; it has no missing, never and newer',
     });
-  if (!flagOption(parsed, 'insecurePolicy')) return { kind: 'policy', ...(file !== undefined && { file }) };
-  if (file !== undefined)
-    throw new BullaError('usage.invalid', '--policy and --insecure-policy exclude each other');
-  terminal.warn('--insecure-policy accepts anything');
-  return { kind: 'insecure-accept-anything' };
+  return judgedByPolicy(parsed, terminal);
 }

@@ -5,7 +5,7 @@ import { BullaError } from '../../base/errors.ts';
 import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
 import { findPodmanImage, push, type PushRequest } from '../../operations/push.ts';
 import type { CommandContext } from '../command.ts';
-import { copiedOption, identityOption } from '../copy-options.ts';
+import { copiedOption, identityOption, refuseUnsupported, withUnsupported } from '../copy-options.ts';
 import { runCopy } from '../copy-run.ts';
 import {
   flagOption,
@@ -72,16 +72,8 @@ function withPushOptions(command: Command): Command {
     .option('--policy <file>', 'judge the image by this policy first (default: nobody judges it)')
     .addOption(new Option('--signature-policy <file>', 'alias of --policy').hideHelp())
     .option('--json', 'print the receipt as JSON');
-  for (const [flags] of unsupported) command.addOption(new Option(flags, 'not supported').hideHelp());
-  return command;
+  return withUnsupported(command);
 }
-
-/** What is known of podman and not done here. */
-const unsupported = [
-  ['--encryption-key <key>', 'encryptionKey', 'images are not encrypted'],
-  ['--encrypt-layer <n>', 'encryptLayer', 'images are not encrypted'],
-  ['--sign-by-sq-fingerprint <fpr>', 'signBySqFingerprint', 'name the key by --sign-by'],
-] as const;
 
 async function run(
   name: string,
@@ -113,10 +105,7 @@ async function endsOf(name: string, to: string | undefined): Promise<Ends> {
 }
 
 function requestOf({ source, destination }: Ends, parsed: Parsed, { terminal }: CommandContext): PushRequest {
-  for (const [flags, option, why] of unsupported) {
-    if (parsed[option] === undefined) continue;
-    throw new BullaError('usage.unsupported', `${flags.split(' ', 1)[0] ?? ''} is not supported: ${why}`);
-  }
+  refuseUnsupported(parsed);
   const { instances, changes } = copiedOption(parsed);
   const packing = packingOption(parsed, destination, terminal, packingFlags);
   const platform = platformOption(parsed);
