@@ -1,6 +1,7 @@
 /** push and pull, beside podman's own with the same flags. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { utf8 } from '../../src/base/bytes.ts';
@@ -134,6 +135,37 @@ test('a name means for push what it means for podman push: a short one, the begi
     const none = await bench.bulla(['push', 'none-such', `docker://${registry.host}/none:1`]);
     assert.equal(none.exitCode, 3, none.stderr);
     assert.match(none.stderr, /podman has no image none-such \[image\.not-found\]/);
+  }),
+);
+
+test('what an engine gives is held against its manifest before anything is signed', peers, () =>
+  onStage(async ({ bench, registry, key }) => {
+    // a podman that gives a layer of the right size with other bytes
+    const blobs = bench.path('layout', 'blobs', 'sha256');
+    for (const blob of readdirSync(blobs).map((each) => join(blobs, each))) {
+      const bytes = readFileSync(blob);
+      if (bytes[0] === 0x7b) continue;
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+      writeFileSync(blob, bytes);
+    }
+    const lying = `#!/bin/sh
+case "$*" in
+  *ManifestType*) echo application/vnd.oci.image.manifest.v1+json ;;
+  info*) echo vfs /storage ;;
+  *inspect*) echo ${'a'.repeat(64)} localhost/liar:1 ;;
+  *) while [ "$1" != --output ]; do shift; done; cp -r '${bench.path('layout')}' "$2" ;;
+esac
+`;
+    mkdirSync(bench.path('liar'));
+    writeFileSync(bench.path('liar', 'podman'), lying, { mode: 0o755 });
+    const env = { PATH: `${bench.path('liar')}:${bench.env['PATH']}` };
+    const there = `docker://${registry.host}/lied:1`;
+    const args = ['push', '--quiet', '--tls-verify=false', '--sign-by', key, 'liar:1', there];
+    const { exitCode, stderr } = await bench.bulla(args, { env });
+    assert.equal(exitCode, 1, stderr);
+    assert.match(stderr, /\[blob\.digest-mismatch\]/);
+    assert.equal(existsSync(bench.path('sig')), false, 'nothing is signed');
+    assert.doesNotMatch(registry.log(), /PUT \/v2\/lied\/manifests/);
   }),
 );
 
