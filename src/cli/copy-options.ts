@@ -1,6 +1,7 @@
 /** skopeo copy's flags: twins of the registry flags for source and destination, and what is done on the way. */
 import { type Command, Option } from 'commander';
 
+import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
 import type { ImageName } from '../base/image-name.ts';
 import { formatReference, parseReference, type Reference } from '../base/reference.ts';
@@ -11,7 +12,7 @@ import type { JudgedBy } from '../operations/judge.ts';
 import type { World } from '../operations/world.ts';
 import { collect, flagOption, type Parsed, policyOption, textOption } from './options.ts';
 import type { Terminal } from './terminal.ts';
-import { openCommandWorld, parsePlatform } from './world.ts';
+import { openCommandWorld, tryParsePlatform } from './world.ts';
 
 const sides = [
   ['src', 'source'],
@@ -30,14 +31,22 @@ export function withTwinOptions(command: Command): Command {
       .option(`--${side}-registry-token <token>`, `a bearer token for the ${what}`)
       .option(`--${side}-no-creds`, `use no credentials for the ${what}`)
       .option(`--${side}-cert-dir <dir>`, `folder with certificates for the ${what}`)
-      .option(`--${side}-shared-blob-dir <dir>`, `folder of blobs that layouts share, for an oci: ${what}`)
-      .option(`--${side}-daemon-host <host>`, `Docker’s address for a docker-daemon: ${what}`)
       .addOption(
         new Option(
           `--${side}-tls-verify <bool>`,
           `require TLS with a valid certificate of the ${what}`,
         ).default(undefined, 'true'),
       );
+  }
+  return command;
+}
+
+/** Those of layouts and of Docker, where one side may be such. */
+export function withLocalTwinOptions(command: Command): Command {
+  for (const [side, what] of sides) {
+    command
+      .option(`--${side}-shared-blob-dir <dir>`, `folder of blobs that layouts share, for an oci: ${what}`)
+      .option(`--${side}-daemon-host <host>`, `Docker’s address for a docker-daemon: ${what}`);
   }
   return command;
 }
@@ -49,6 +58,12 @@ const unsupported: readonly (readonly [flags: string, option: string, why: strin
   ['--decryption-key <key>', 'decryptionKey', 'images are not decrypted'],
   ['--sign-by-sq-fingerprint <fpr>', 'signBySqFingerprint', 'name the key by --sign-by'],
 ];
+
+/** The peers' flags that `refuseUnsupported` refuses. */
+export function withUnsupported(command: Command): Command {
+  for (const [flags] of unsupported) command.addOption(new Option(flags, 'not supported').hideHelp());
+  return command;
+}
 
 /** Flags that have nothing to change here, as what they ask for is always so. */
 const alwaysSo: readonly string[] = ['--dest-precompute-digests'];
@@ -74,7 +89,7 @@ export function withCopyOptions(command: Command): Command {
     .option('--digestfile <file>', 'write the digest of the copy’s manifest to this file')
     .option('--image-parallel-copies <n>', 'blobs under way at the same time, at most 20 (default: 6)')
     .option('--json', 'print the receipt, or the verdict that refused, as JSON');
-  for (const [flags] of unsupported) command.addOption(new Option(flags, 'not supported').hideHelp());
+  withUnsupported(command);
   for (const flag of alwaysSo) command.addOption(new Option(flag, 'always so').hideHelp());
   return command;
 }
@@ -219,13 +234,21 @@ export function copiedOption(parsed: Parsed): {
   };
 }
 
-function parseInstances(text: string): CopiedInstances {
+/** `system`, `all`, `index-only` or platforms, as --multi-arch has them. @throws BullaError `usage.invalid` */
+export function parseInstances(text: string): CopiedInstances {
   if (text === 'system' || text === 'all' || text === 'index-only') return { kind: text };
-  const flag = '--multi-arch (system, all, index-only or platforms)';
-  return { kind: 'platforms', platforms: text.split(',').map((each) => parsePlatform(each, flag)) };
+  const platforms = text.split(',').map((each) => {
+    const platform = tryParsePlatform(each);
+    if (platform !== undefined) return platform;
+    throw new BullaError(
+      'usage.invalid',
+      `--multi-arch takes system, all, index-only or platforms like linux/arm64, not "${printable(each, 80)}"`,
+    );
+  });
+  return { kind: 'platforms', platforms };
 }
 
-/** @throws BullaError `usage.invalid` for a reference that is not written in full, as skopeo refuses it */
+/** @throws BullaError `usage.invalid` for one that is not written in full, as skopeo: nobody signs for another name than they read */
 export function identityOption(text: string): Reference {
   const reference = parseReference(text);
   if (formatReference(reference) === text) return reference;

@@ -139,11 +139,16 @@ export function platformOption(parsed: Parsed): Platform | undefined {
   };
 }
 
-/** `linux/arm/v7` @throws BullaError `usage.invalid` */
-export function parsePlatform(text: string, flag: string): Platform {
+/** `linux/arm/v7` */
+export function tryParsePlatform(text: string): Platform | undefined {
   const match = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text);
   const [, os, architecture, variant] = match ?? [];
-  if (os !== undefined && architecture !== undefined)
-    return { os, architecture, ...(variant !== undefined && { variant }) };
+  if (os === undefined || architecture === undefined) return undefined;
+  return { os, architecture, ...(variant !== undefined && { variant }) };
+}
+
+function parsePlatform(text: string, flag: string): Platform {
+  const platform = tryParsePlatform(text);
+  if (platform !== undefined) return platform;
   throw new BullaError('usage.invalid', `${flag} takes a platform like linux/arm64, not "${text}"`);
 }

@@ -15,7 +15,8 @@ export type DockerTls = {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;
-  readonly rejectUnauthorized?: false;
+  /** Always said: without it an environment variable of Node's decides. */
+  readonly rejectUnauthorized: boolean;
 };
 
 /** What the command line says of an engine; where it names no host, DOCKER_HOST does. */
@@ -86,11 +87,11 @@ export async function openDockerHost(env: Environment, options: DaemonOptions = 
   const { hostname, port, tls } = named;
   if (tls === undefined) return { hostname, port };
   const { folder, isUnchecked } = tls;
-  const unchecked = isUnchecked ? ({ rejectUnauthorized: false } as const) : {};
-  return { hostname, port, tls: { ...(folder !== undefined && (await readPair(folder))), ...unchecked } };
+  const pair = folder === undefined ? {} : await readPair(folder);
+  return { hostname, port, tls: { ...pair, rejectUnauthorized: !isUnchecked } };
 }
 
-async function readPair(folder: string): Promise<DockerTls> {
+async function readPair(folder: string): Promise<Omit<DockerTls, 'rejectUnauthorized'>> {
   const read = async (name: string): Promise<Buffer | undefined> => {
     const bytes = await readFileIfThere(join(folder, name), limits.configFileBytes);
     return bytes === undefined ? undefined : Buffer.from(bytes);

@@ -12,6 +12,7 @@ import { hexOf } from '../base/digest.ts';
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Manifest, parseManifest } from '../base/manifest.ts';
+import { formatReference, tryParseReference } from '../base/reference.ts';
 import { runProcess } from '../io/process.ts';
 import { openDirImage, openDirSink } from './dir.ts';
 import {
@@ -150,6 +151,25 @@ async function inspect(name: StorageName, format: string): Promise<string> {
   if (/image not known|no such image/i.test(stderr))
     throw new BullaError('image.not-found', `podman has no image ${printable(name.image)}`);
   throw failed(name, 'look at', stderr);
+}
+
+/**
+ * Which image podman means by a name that people type: a short one (`app` may be `localhost/app:latest`), the beginning of an ID.
+ * @returns what `containers-storage:` takes, exact; with its own name where it was found by one
+ * @throws BullaError `engine.unavailable`, `engine.failed`, `image.not-found`
+ */
+export async function findPodmanName(
+  text: string,
+): Promise<{ readonly name: string; readonly isNamed: boolean }> {
+  const said = await inspect({ flags: [], image: text }, '{{.Id}} {{range .RepoTags}}{{.}} {{end}}');
+  const [id = '', ...tags] = said.split(' ');
+  if (!/^[0-9a-f]{64}$/.test(id)) throw failed({ flags: [], image: text }, 'find', said);
+  const reference = tryParseReference(text);
+  const full = reference === undefined ? '' : formatReference(reference);
+  const wanted = /:[^/]+$/.test(text) ? text : `${text}:latest`;
+  if (tags.some((each) => each === full || each === `${full}:latest`)) return { name: text, isNamed: true };
+  const own = tags.find((each) => each.endsWith(`/${wanted}`));
+  return { name: `${own ?? ''}@${id}`, isNamed: own !== undefined };
 }
 
 /** The store that a name means: its driver and root, which a policy's scopes are made of. @throws BullaError `engine.*` */

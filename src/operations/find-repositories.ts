@@ -1,6 +1,7 @@
 /** From WHERE to repositories: those that are named, and those that a registry's catalog lists below a path. */
 import { BullaError, isBullaError } from '../base/errors.ts';
 import { type Reference, repositoryOf } from '../base/reference.ts';
+import { isAttachmentTag } from '../registry/referrers.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Missed } from './find-images.ts';
 import type { Pace } from './resign/pace.ts';
@@ -126,16 +127,11 @@ async function catalogOf(domain: string, { catalogs, world }: Finding): Promise<
 /** A repository that is not there, as the catalog names some that are empty, has no tags. */
 async function tagsOf(registry: Registry, path: string): Promise<readonly string[] | undefined> {
   try {
-    return (await registry.tags(path)).filter((tag) => !isSatellite(tag));
+    return (await registry.tags(path)).filter((tag) => !isAttachmentTag(tag));
   } catch (error) {
     if (isBullaError(error, 'image.not-found')) return undefined;
     throw error;
   }
-}
-
-/** cosign's tags for what belongs to an image, and the tag that stands for the referrers API: none is an image. */
-function isSatellite(tag: string): boolean {
-  return /^sha(?:256-[0-9a-f]{64}|384-[0-9a-f]{96}|512-[0-9a-f]{128})(?:\.(?:sig|att|sbom))?$/.test(tag);
 }
 
 /** What is signed is at its own registry, whatever a mirror serves. */

@@ -2,6 +2,7 @@
 import { BullaError } from '../base/errors.ts';
 import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { formatReference, type Reference } from '../base/reference.ts';
+import { isAttachmentTag } from '../registry/referrers.ts';
 import { type Copied, copy, type CopyRequest, type NotCopied } from './copy.ts';
 import type { World } from './world.ts';
 
@@ -43,11 +44,12 @@ function nameFor(source: ImageName): ImageName {
 }
 
 /**
- * The tags of a repository, where it is written to: a mirror need not have them all.
+ * The tags of a repository's images, where it is written to: a mirror need not have them all. Signatures and attestations have tags
+ * too, and no engine can run those.
  * @throws BullaError `registry.*`, `http.*`, `image.not-found`
  */
 export async function tagsOf(repository: Reference, { registries }: World): Promise<readonly string[]> {
   const source = await registries.destination(repository);
   const registry = await registries.open(source, repository.domain);
-  return registry.tags(source.reference.path);
+  return (await registry.tags(source.reference.path)).filter((tag) => !isAttachmentTag(tag));
 }

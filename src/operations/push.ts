@@ -1,6 +1,6 @@
 /** `push`: an image of this machine to a registry or another place, with its signatures. */
 import { BullaError } from '../base/errors.ts';
-import { formatImageName } from '../base/image-name.ts';
+import { formatImageName, type ImageName } from '../base/image-name.ts';
 import { formatReference } from '../base/reference.ts';
 import { type Copied, copy, type CopyRequest, type NotCopied } from './copy.ts';
 import type { Changes } from './copy/change.ts';
@@ -18,6 +18,18 @@ export async function push(request: PushRequest, world: World): Promise<Copied |
   const by = request.by ?? { kind: 'insecure-accept-anything' };
   const changes = { ...packedOnItsWay(request), ...request.changes };
   return copy({ ...request, by, changes }, { from: world, to: world });
+}
+
+/**
+ * Which image podman means by what its user types, as `podman push` has it: a short name, the beginning of an ID.
+ * @throws BullaError `engine.*`, `image.not-found`
+ */
+export async function findPodmanImage(
+  text: string,
+): Promise<{ readonly image: ImageName; readonly isNamed: boolean }> {
+  const { findPodmanName } = await import('../images/podman.ts');
+  const { name, isNamed } = await findPodmanName(text);
+  return { image: { transport: 'containers-storage', name }, isNamed };
 }
 
 /** Engines keep layers unpacked; podman push packs them by gzip on their way, and so does this. */

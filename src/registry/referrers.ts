@@ -145,3 +145,12 @@ async function readFallback(client: Client, path: string, digest: Digest): Promi
 export function fallbackTag(digest: Digest): string {
   return `${algorithmOf(digest)}-${hexOf(digest)}`.slice(0, 128);
 }
+
+/** Of a long digest there is as much as has room, or, as the specification counts, 64 characters. */
+const attachmentPattern =
+  /^sha(?:256-[0-9a-f]{64}|384-[0-9a-f]{64,96}|512-[0-9a-f]{64,128})(?:\.(?:sig|att|sbom))?$/;
+
+/** Tags that nobody gave to an image: cosign's for what belongs to one, and the one that stands in for the referrers API. */
+export function isAttachmentTag(tag: string): boolean {
+  return attachmentPattern.test(tag);
+}

@@ -1,7 +1,7 @@
 /**
- * Patterns that take time by the length of the text, whatever the pattern: what RE2 has (cosign's engine) and a backtracking
- * one can be made to keep. V8 falls back to a linear engine for patterns within that engine's bounds: no look-around, no
- * references back, no large counts. Counts are written out here; the rest is refused.
+ * Patterns that take time by the length of the text, whatever the pattern: what RE2 has (cosign's engine) and V8's linear engine
+ * can keep, which refuses what it cannot: look-around, references back, large counts. Counts are written out here; the rest is
+ * refused.
  */
 import { printable } from '../base/bytes.ts';
 import { BullaError } from '../base/errors.ts';
@@ -45,8 +45,8 @@ function compile(given: string, text: string, wrap: (source: string) => string, 
     const source = withoutCounts(text, hint === hints.anywhere);
     // by itself first: `a)|(?:b` compiles only inside the wrapping, and would step out of its anchors
     void new RegExp(text, 'u');
-    fallBackToLinear();
-    return new RegExp(wrap(source));
+    allowLinear();
+    return new RegExp(wrap(source), linear);
   } catch (cause) {
     if (cause instanceof Refused) throw invalid(given, cause.message, hint);
     throw invalid(
@@ -69,14 +69,18 @@ function withoutEscapes(text: string): string {
   );
 }
 
+/**
+ * V8's own flag. To leave its usual engine only once that one backtracks too often would not do: for many optional parts in a row it
+ * takes seconds to compile.
+ */
+const linear = 'l';
+
 /** Once, before the first pattern is compiled. */
-let isLinear = false;
-function fallBackToLinear(): void {
-  if (isLinear) return;
-  isLinear = true;
-  process
-    .getBuiltinModule('node:v8')
-    .setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
+let isAllowed = false;
+function allowLinear(): void {
+  if (isAllowed) return;
+  isAllowed = true;
+  process.getBuiltinModule('node:v8').setFlagsFromString('--enable-experimental-regexp-engine');
 }
 
 /** An escape, a class, the beginning of a group, a count, or one character. */

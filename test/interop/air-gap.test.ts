@@ -12,7 +12,7 @@ import {
   startRegistry,
 } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
+import { signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, type PeerResult } from '../support/peers.ts';
 
 const cosignEnv = { env: { COSIGN_PASSWORD: '', COSIGN_YES: 'true' } };
@@ -46,12 +46,8 @@ async function overTheGap(run: (gap: Gap) => Promise<void>, farOptions: Registry
   await bench.ok('cosign', ['generate-key-pair'], cosignEnv);
   await bench.ok('cosign', ['signing-config', 'create', '--out', 'config.json']);
   await bench.ok('cosign', ['trusted-root', 'create', '--out', 'root.json']);
-  try {
-    await signAll({ bench, near, digest, id });
-    await run({ bench, near, other, far, digest, gpg: { id, file }, cosign: bench.path('cosign.pub') });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await signAll({ bench, near, digest, id });
+  await run({ bench, near, other, far, digest, gpg: { id, file }, cosign: bench.path('cosign.pub') });
 }
 
 /** Where signatures of lookasides are: each side has its own. */

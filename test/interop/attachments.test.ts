@@ -13,7 +13,7 @@ import { systemEnvironment } from '../../src/registry/environment.ts';
 import { serveRegistry } from '../../src/servers/registry/serve.ts';
 import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { askBulla, askSkopeo, endStrayAgents, writePolicy } from '../support/peer-verdicts.ts';
+import { askBulla, askSkopeo, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, peerVersion } from '../support/peers.ts';
 
 type Stage = {
@@ -46,11 +46,7 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
     await bench.ok('skopeo', [...copy, `docker://${host}/${name}`]);
     return `${host}/${name}`;
   };
-  try {
-    await run({ bench, host, registry, digest, push });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run({ bench, host, registry, digest, push });
 }
 
 type KeyPair = { readonly private: string; readonly public: string };

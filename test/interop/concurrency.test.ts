@@ -14,7 +14,7 @@ import { parseKeyring } from '../../src/keys/openpgp/keyring.ts';
 import { verifySignedMessage } from '../../src/keys/openpgp/verify.ts';
 import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { askBulla, askSkopeo, endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
+import { askBulla, askSkopeo, signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, peerVersion } from '../support/peers.ts';
 import { exportKey, useLookaside } from '../support/simple-signing.ts';
 
@@ -58,11 +58,7 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
   const exported = await bench.bulla(['key', 'export', key, '--armor', '-o', publicKey]);
   assert.equal(exported.exitCode, 0, made.stderr + exported.stderr);
   const folder = bench.path('sig', `ns/app@${digest.replace(':', '=')}`);
-  try {
-    await run({ bench, registry, repository, folder, key, publicKey });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run({ bench, registry, repository, folder, key, publicKey });
 }
 
 /** Ed25519 signs alike what is alike, and the same bytes are stored once: each process signs for a tag of its own. */

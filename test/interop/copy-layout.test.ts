@@ -7,7 +7,7 @@ import { test } from 'node:test';
 
 import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
+import { signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench } from '../support/peers.ts';
 import { signatureFolder, useLookaside } from '../support/simple-signing.ts';
 
@@ -110,41 +110,37 @@ for (const transport of ['oci', 'oci-archive'] as const) {
       const from = `docker://${host}/dev/app:1`;
       const to = ['--dest-tls-verify=false', '--quiet'];
       await bench.ok('skopeo', ['copy', ...to, `oci:${bench.path('image')}:v1`, from]);
-      try {
-        const policy = await signByGpg(bench, from);
-        await attachAll(bench, `${host}/dev/app@${digest}`);
-        const layout = `${transport}:${bench.path('layout')}:v1`;
-        const far = `docker://${host}/far/app:1`;
-        const carried = { signatures: 3, attachments: 2 };
-        assert.deepEqual(await copied(bench, ['--policy', policy, from, layout]), carried);
-        // again: nothing is there twice
-        assert.deepEqual(await copied(bench, ['--policy', policy, from, layout]), carried);
-        // the layout's own signature is enough for the policy
-        assert.deepEqual(await copied(bench, ['--policy', policy, layout, far]), carried);
-        await sameThere(bench, registry, digest);
-        const verified = await bench.bulla(['verify', '--tls-verify=false', '--policy', policy, far]);
-        assert.equal(verified.exitCode, 0, verified.stderr);
-        const key = ['--key', 'cosign.pub', '--insecure-ignore-tlog=true', `${host}/far/app@${digest}`];
-        for (const cosign of ['cosign', 'cosign2'] as const)
-          await bench.ok(cosign, ['verify', ...key], cosignEnv);
+      const policy = await signByGpg(bench, from);
+      await attachAll(bench, `${host}/dev/app@${digest}`);
+      const layout = `${transport}:${bench.path('layout')}:v1`;
+      const far = `docker://${host}/far/app:1`;
+      const carried = { signatures: 3, attachments: 2 };
+      assert.deepEqual(await copied(bench, ['--policy', policy, from, layout]), carried);
+      // again: nothing is there twice
+      assert.deepEqual(await copied(bench, ['--policy', policy, from, layout]), carried);
+      // the layout's own signature is enough for the policy
+      assert.deepEqual(await copied(bench, ['--policy', policy, layout, far]), carried);
+      await sameThere(bench, registry, digest);
+      const verified = await bench.bulla(['verify', '--tls-verify=false', '--policy', policy, far]);
+      assert.equal(verified.exitCode, 0, verified.stderr);
+      const key = ['--key', 'cosign.pub', '--insecure-ignore-tlog=true', `${host}/far/app@${digest}`];
+      for (const cosign of ['cosign', 'cosign2'] as const)
+        await bench.ok(cosign, ['verify', ...key], cosignEnv);
 
-        const bare = `${transport}:${bench.path('bare')}:v1`;
-        const removed = await copied(bench, ['--policy', policy, '--remove-signatures', layout, bare]);
-        assert.deepEqual(removed, { signatures: 1, attachments: 1 }, 'the attestation and the file');
-        const refused = await bench.bulla([
-          'copy',
-          '--tls-verify=false',
-          '--policy',
-          policy,
-          layout,
-          `docker-archive:${bench.path('docker.tar')}`,
-        ]);
-        assert.equal(refused.exitCode, 2);
-        assert.match(refused.stderr, /store\.none.*--remove-signatures/s);
-        await servesAnother(bench, ['--policy', policy, '--remove-signatures', layout]);
-      } finally {
-        endStrayAgents(bench);
-      }
+      const bare = `${transport}:${bench.path('bare')}:v1`;
+      const removed = await copied(bench, ['--policy', policy, '--remove-signatures', layout, bare]);
+      assert.deepEqual(removed, { signatures: 1, attachments: 1 }, 'the attestation and the file');
+      const refused = await bench.bulla([
+        'copy',
+        '--tls-verify=false',
+        '--policy',
+        policy,
+        layout,
+        `docker-archive:${bench.path('docker.tar')}`,
+      ]);
+      assert.equal(refused.exitCode, 2);
+      assert.match(refused.stderr, /store\.none.*--remove-signatures/s);
+      await servesAnother(bench, ['--policy', policy, '--remove-signatures', layout]);
     },
   );
 }
@@ -165,29 +161,32 @@ test(
       const { exitCode, stderr } = await bench.bulla([...plain, ...args]);
       assert.equal(exitCode, 0, stderr);
     };
-    try {
-      const sign = ['--sign-by', key, '--sign-identity', 'registry.example.com/app:1'];
-      await bulla(...to, ...sign, image, `oci:${bench.path('ours')}:v1`);
-      await bench.ok('skopeo', ['copy', '--quiet', ...to, image, `oci:${bench.path('theirs')}:v1`]);
-      for (const each of ['ours', 'theirs']) {
-        const own = readdirSync(bench.path(each), { recursive: true, withFileTypes: true });
-        assert.deepEqual(own.flatMap((file) => (file.isFile() ? [file.name] : [])).sort(), [
-          'index.json',
-          'oci-layout',
-        ]);
-        const name = `oci:${bench.path(each)}:v1`;
-        await bench.ok('skopeo', ['copy', '--quiet', ...from, name, `dir:${bench.path(`${each}-read`)}`]);
-        await bulla(...from, name, `dir:${bench.path(`${each}-carried`)}`);
-      }
-      assert.ok(readdirSync(bench.path('ours-carried')).includes('signature-1'));
-      const without = await bench.bulla([
-        ...plain,
-        `oci:${bench.path('ours')}:v1`,
-        `dir:${bench.path('none')}`,
+    const sign = ['--sign-by', key, '--sign-identity', 'registry.example.com/app:1'];
+    await bulla(...to, ...sign, image, `oci:${bench.path('ours')}:v1`);
+    await bench.ok('skopeo', ['copy', '--quiet', ...to, image, `oci:${bench.path('theirs')}:v1`]);
+    for (const each of ['ours', 'theirs']) {
+      const own = readdirSync(bench.path(each), { recursive: true, withFileTypes: true });
+      assert.deepEqual(own.flatMap((file) => (file.isFile() ? [file.name] : [])).sort(), [
+        'index.json',
+        'oci-layout',
       ]);
-      assert.equal(without.exitCode, 3, without.stderr);
-    } finally {
-      endStrayAgents(bench);
+      const name = `oci:${bench.path(each)}:v1`;
+      await bench.ok('skopeo', ['copy', '--quiet', ...from, name, `dir:${bench.path(`${each}-read`)}`]);
+      await bulla(...from, name, `dir:${bench.path(`${each}-carried`)}`);
     }
+    assert.ok(readdirSync(bench.path('ours-carried')).includes('signature-1'));
+    const without = await bench.bulla([
+      ...plain,
+      `oci:${bench.path('ours')}:v1`,
+      `dir:${bench.path('none')}`,
+    ]);
+    assert.equal(without.exitCode, 3, without.stderr);
+
+    // what a promotion reads is judged, so it was there to be read
+    const policy = writePolicy(bench, 'rejecting', [{ type: 'reject' }]);
+    const promotion = ['promote', '--mode', 'carry', '--policy', policy, ...from];
+    const where = [`oci:${bench.path('ours')}:v1`, 'docker://127.0.0.1:9/app:1'];
+    const judged = await bench.bulla([...promotion, '--tls-verify=false', ...where]);
+    assert.equal(judged.exitCode, 1, judged.stderr);
   },
 );

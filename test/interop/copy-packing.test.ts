@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib';
 
 import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
-import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
+import { signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, type PeerResult } from '../support/peers.ts';
 import { useLookaside } from '../support/simple-signing.ts';
 
@@ -83,11 +83,7 @@ async function onStage(platforms: readonly string[], run: (stage: Stage) => Prom
   const registry = await startRegistry(bench);
   const diffIds = writeLayers(bench.path('image'), platforms);
   useLookaside(bench, `file://${bench.path('sig')}`);
-  try {
-    await run({ bench, registry, image: `oci:${bench.path('image')}:v1`, diffIds });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run({ bench, registry, image: `oci:${bench.path('image')}:v1`, diffIds });
 }
 
 const plain = ['--src-tls-verify=false', '--dest-tls-verify=false'];

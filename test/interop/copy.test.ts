@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 import { type RealRegistry, registryUser, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
+import { signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, type PeerName } from '../support/peers.ts';
 import { useLookaside } from '../support/simple-signing.ts';
 
@@ -41,11 +41,7 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
   ]);
   const creds = `${registryUser.name}:${registryUser.password}`;
   const flags = ['--src-tls-verify=false', '--dest-tls-verify=false', '--dest-creds', creds];
-  try {
-    await run({ bench, dev, prod, digest, flags });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run({ bench, dev, prod, digest, flags });
 }
 
 /** Makes a GPG key in the bench's GnuPG; gives its fingerprint and the file with its public part. */

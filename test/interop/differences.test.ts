@@ -14,14 +14,7 @@ import type { TLSSocket } from 'node:tls';
 import type { ErrorCode } from '../../src/base/errors.ts';
 import { makeCertificates, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import {
-  askBulla,
-  askSkopeo,
-  endStrayAgents,
-  type Question,
-  signedBy,
-  writePolicy,
-} from '../support/peer-verdicts.ts';
+import { askBulla, askSkopeo, type Question, signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, peerVersion } from '../support/peers.ts';
 import { exportKey, gpgSign, payloadFor, putSignatures, useLookaside } from '../support/simple-signing.ts';
 
@@ -71,7 +64,6 @@ function difference(name: string, run: (stage: Stage) => Promise<void>): void {
       assert.equal(skopeo.accepted ? 'accepted' : 'refused', theirs, told);
     };
     await run({ bench, host, digest, image, good, policy, both });
-    endStrayAgents(bench);
   });
 }
 

@@ -12,13 +12,7 @@ import { test } from 'node:test';
 import type { ErrorCode } from '../../src/base/errors.ts';
 import { mapBounded } from '../../src/io/bounded.ts';
 import { needs, openBench, peerVersion } from '../support/peers.ts';
-import {
-  askBulla,
-  askSkopeo,
-  endStrayAgents,
-  type OurAnswer,
-  type PeerAnswer,
-} from '../support/peer-verdicts.ts';
+import { askBulla, askSkopeo, type OurAnswer, type PeerAnswer } from '../support/peer-verdicts.ts';
 import { drawSigstoreCases, type SigstoreOne } from './differential/sigstore-cases.ts';
 import type { SigstoreRecipe } from './differential/sigstore-signatures.ts';
 import { openSigstoreStage } from './differential/sigstore-stage.ts';
@@ -169,7 +163,6 @@ test(
       const [theirs, ours] = await Promise.all([askSkopeo(bench, question), askBulla(bench, question)]);
       return { one, ours, theirs };
     });
-    endStrayAgents(bench);
     const apart = answers.filter(({ ours, theirs }) => ours.accepted !== theirs.accepted);
     const unexplained = apart.filter(
       (each) => !isForgedDifference(each) && !meant.some(({ covers }) => covers(each)),

@@ -11,13 +11,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { mapBounded } from '../../src/io/bounded.ts';
-import {
-  askBulla,
-  askSkopeo,
-  endStrayAgents,
-  type OurAnswer,
-  type PeerAnswer,
-} from '../support/peer-verdicts.ts';
+import { askBulla, askSkopeo, type OurAnswer, type PeerAnswer } from '../support/peer-verdicts.ts';
 import { openpgpCases } from '../support/openpgp-cases.ts';
 import { needs, openBench, peerVersion } from '../support/peers.ts';
 import { payloadFor } from '../support/simple-signing.ts';
@@ -100,7 +94,6 @@ test(
       const [theirs, ours] = await Promise.all([askSkopeo(bench, question), askBulla(bench, question)]);
       return { one, ours, theirs };
     });
-    endStrayAgents(bench);
     const apart = answers.filter(({ ours, theirs }) => ours.accepted !== theirs.accepted);
     const unexplained = apart.filter((each) => !meant.some(({ covers }) => covers(each)));
     const refused = answers.filter(({ ours, theirs }) => !ours.accepted && !theirs.accepted);

@@ -14,7 +14,6 @@ import { test } from 'node:test';
 
 import { type RealRegistry, registryUser, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { endStrayAgents } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, type PeerResult } from '../support/peers.ts';
 import { exportKey } from '../support/simple-signing.ts';
 import { serveFolder, type WebServer } from '../support/web-server.ts';
@@ -229,57 +228,53 @@ test(
     const judgeAll = (side: Side, policy: string, of: 'dev' | 'prod'): Promise<boolean[]> =>
       inTurn(images, (image) => judged(stage, side, policy, image[of]));
     const [all, none] = [images.map(() => true), images.map(() => false)];
-    try {
-      // development
-      for (const [n, [name, sign]] of Object.entries(signers).entries()) {
-        await writeOciImage(bench.path(`layout-${name}`), {
-          tag: 'v1',
-          files: { 'hello.txt': `hello ${n}\n` },
-        });
-        await sign(stage, bench.path(`layout-${name}`), images[n]?.dev ?? '');
-      }
-      assert.deepEqual(await judgeAll(qa, policies.dev, 'dev'), none, 'nothing is published');
-      assert.equal(
-        (await merged(stage, developer, ['publish', bench.path('dev-staging'), git.dev])).added.length,
-        3,
-      );
-
-      // QA
-      assert.equal((await merged(stage, qa, ['fetch', git.dev, bench.path('dev-web')])).added.length, 3);
-      assert.deepEqual(await judgeAll(qa, policies.dev, 'dev'), all);
-      assert.deepEqual(await judgeAll(qa, policies.prod, 'dev'), none, 'nobody in production signed it');
-      for (const image of images) await promote(stage, image.dev, image.prod);
-      assert.deepEqual(await judgeAll(production, policies.prod, 'prod'), none, 'nothing is published');
-      const published = await merged(stage, qa, ['publish', bench.path('prod-staging'), git.prod]);
-      assert.equal(published.added.length, 6, 'the signatures of development go along');
-
-      // production
-      assert.equal(
-        (await merged(stage, production, ['fetch', git.prod, bench.path('prod-web')])).added.length,
-        6,
-      );
-      assert.deepEqual(await judgeAll(production, policies.prod, 'prod'), all);
-      assert.deepEqual(
-        await judgeAll(production, policies.dev, 'prod'),
-        none,
-        'development’s signature is for another name',
-      );
-
-      // the digest is the same on both sides
-      for (const image of images)
-        assert.equal(await digestOf(stage, image.dev), await digestOf(stage, image.prod));
-      // what runs every minute finds nothing to do
-      assert.equal(
-        (await merged(stage, developer, ['publish', bench.path('dev-staging'), git.dev])).commit,
-        undefined,
-      );
-      const again = await merged(stage, production, ['fetch', git.prod, bench.path('prod-web')]);
-      assert.deepEqual([again.added.length, again.present], [0, 6]);
-      for (const store of [git.dev, git.prod, bench.path('dev-web'), bench.path('prod-web')])
-        await bulla(bench, qa, ['store', 'check', store]);
-    } finally {
-      endStrayAgents(bench);
+    // development
+    for (const [n, [name, sign]] of Object.entries(signers).entries()) {
+      await writeOciImage(bench.path(`layout-${name}`), {
+        tag: 'v1',
+        files: { 'hello.txt': `hello ${n}\n` },
+      });
+      await sign(stage, bench.path(`layout-${name}`), images[n]?.dev ?? '');
     }
+    assert.deepEqual(await judgeAll(qa, policies.dev, 'dev'), none, 'nothing is published');
+    assert.equal(
+      (await merged(stage, developer, ['publish', bench.path('dev-staging'), git.dev])).added.length,
+      3,
+    );
+
+    // QA
+    assert.equal((await merged(stage, qa, ['fetch', git.dev, bench.path('dev-web')])).added.length, 3);
+    assert.deepEqual(await judgeAll(qa, policies.dev, 'dev'), all);
+    assert.deepEqual(await judgeAll(qa, policies.prod, 'dev'), none, 'nobody in production signed it');
+    for (const image of images) await promote(stage, image.dev, image.prod);
+    assert.deepEqual(await judgeAll(production, policies.prod, 'prod'), none, 'nothing is published');
+    const published = await merged(stage, qa, ['publish', bench.path('prod-staging'), git.prod]);
+    assert.equal(published.added.length, 6, 'the signatures of development go along');
+
+    // production
+    assert.equal(
+      (await merged(stage, production, ['fetch', git.prod, bench.path('prod-web')])).added.length,
+      6,
+    );
+    assert.deepEqual(await judgeAll(production, policies.prod, 'prod'), all);
+    assert.deepEqual(
+      await judgeAll(production, policies.dev, 'prod'),
+      none,
+      'development’s signature is for another name',
+    );
+
+    // the digest is the same on both sides
+    for (const image of images)
+      assert.equal(await digestOf(stage, image.dev), await digestOf(stage, image.prod));
+    // what runs every minute finds nothing to do
+    assert.equal(
+      (await merged(stage, developer, ['publish', bench.path('dev-staging'), git.dev])).commit,
+      undefined,
+    );
+    const again = await merged(stage, production, ['fetch', git.prod, bench.path('prod-web')]);
+    assert.deepEqual([again.added.length, again.present], [0, 6]);
+    for (const store of [git.dev, git.prod, bench.path('dev-web'), bench.path('prod-web')])
+      await bulla(bench, qa, ['store', 'check', store]);
   },
 );
 

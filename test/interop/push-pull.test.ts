@@ -1,11 +1,14 @@
 /** push and pull, beside podman's own with the same flags. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { utf8 } from '../../src/base/bytes.ts';
+import { digestOf } from '../../src/base/digest.ts';
 import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
+import { signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, type PeerResult } from '../support/peers.ts';
 import { useLookaside } from '../support/simple-signing.ts';
 
@@ -30,11 +33,7 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
   const key = await bench.newGpgKey('Pusher <pusher@example.com>', { type: 'ed25519' });
   writeFileSync(bench.path('key.gpg'), await bench.ok('gpg', ['--armor', '--export', key]));
   const policy = writePolicy(bench, 'policy', [signedBy(bench.path('key.gpg'))]);
-  try {
-    await run({ bench, registry, name, key, policy });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run({ bench, registry, name, key, policy });
 }
 
 const peers = { ...needs('podman', 'skopeo', 'gpg', 'docker-registry'), timeout: 180_000 };
@@ -101,6 +100,75 @@ test('push signs, goes where the name says, writes the digest; podman pulls it b
   }),
 );
 
+test('a name means for push what it means for podman push: a short one, the beginning of an ID', peers, () =>
+  onStage(async ({ bench, registry, key, policy }) => {
+    const { digest: theirs } = await writeOciImage(bench.path('hub'), { files: { of: 'docker.io' } });
+    const idOf = async (from: string): Promise<string> =>
+      (await bench.ok('podman', ['pull', '--quiet', from])).trim();
+    const id = await idOf(`oci:${bench.path('layout')}:v1`);
+    const other = await idOf(`oci:${bench.path('hub')}`);
+    assert.notEqual(id, other, theirs);
+    await bench.ok('podman', ['tag', id, 'localhost/tool:1', 'localhost/alone:latest']);
+    await bench.ok('podman', ['tag', other, 'docker.io/library/tool:1', 'docker.io/library/hub:latest']);
+    const made = { podman: new Array<string>(), bulla: new Array<string>() };
+    for (const [index, short] of ['tool:1', 'alone', 'hub', id.slice(0, 12), other].entries()) {
+      const to = (program: string): string => `docker://${registry.host}/${program}/short:${index}`;
+      const push = ['push', '--quiet', '--tls-verify=false'];
+      const signed = ['--sign-by', key, '--digestfile', bench.path('digest'), short, to('bulla')];
+      const pushed = await bench.bulla([...push, ...signed]);
+      assert.equal(pushed.exitCode, 0, `${short}: ${pushed.stderr}`);
+      await bench.ok('podman', [...push, short, to('podman')]);
+      for (const program of ['podman', 'bulla'] as const) {
+        const config = ['inspect', '--tls-verify=false', '--config', to(program)];
+        made[program].push(await bench.ok('skopeo', config));
+      }
+      // what was signed is what is there
+      const raw = await bench.ok('skopeo', ['inspect', '--tls-verify=false', '--raw', to('bulla')]);
+      assert.equal(readFileSync(bench.path('digest'), 'utf8'), digestOf(utf8(raw)));
+      const verdict = ['--policy', policy, 'copy', '--quiet', '--src-tls-verify=false', to('bulla')];
+      await bench.ok('skopeo', [...verdict, `dir:${bench.path(`short-${index}`)}`]);
+    }
+    assert.deepEqual(made.bulla, made.podman);
+    const nowhere = await bench.bulla(['push', id.slice(0, 12)]);
+    assert.equal(nowhere.exitCode, 2, nowhere.stderr);
+    assert.match(nowhere.stderr, /hint: name the destination/);
+    const none = await bench.bulla(['push', 'none-such', `docker://${registry.host}/none:1`]);
+    assert.equal(none.exitCode, 3, none.stderr);
+    assert.match(none.stderr, /podman has no image none-such \[image\.not-found\]/);
+  }),
+);
+
+test('what an engine gives is held against its manifest before anything is signed', peers, () =>
+  onStage(async ({ bench, registry, key }) => {
+    // a podman that gives a layer of the right size with other bytes
+    const blobs = bench.path('layout', 'blobs', 'sha256');
+    for (const blob of readdirSync(blobs).map((each) => join(blobs, each))) {
+      const bytes = readFileSync(blob);
+      if (bytes[0] === 0x7b) continue;
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+      writeFileSync(blob, bytes);
+    }
+    const lying = `#!/bin/sh
+case "$*" in
+  *ManifestType*) echo application/vnd.oci.image.manifest.v1+json ;;
+  info*) echo vfs /storage ;;
+  *inspect*) echo ${'a'.repeat(64)} localhost/liar:1 ;;
+  *) while [ "$1" != --output ]; do shift; done; cp -r '${bench.path('layout')}' "$2" ;;
+esac
+`;
+    mkdirSync(bench.path('liar'));
+    writeFileSync(bench.path('liar', 'podman'), lying, { mode: 0o755 });
+    const env = { PATH: `${bench.path('liar')}:${bench.env['PATH']}` };
+    const there = `docker://${registry.host}/lied:1`;
+    const args = ['push', '--quiet', '--tls-verify=false', '--sign-by', key, 'liar:1', there];
+    const { exitCode, stderr } = await bench.bulla(args, { env });
+    assert.equal(exitCode, 1, stderr);
+    assert.match(stderr, /\[blob\.digest-mismatch\]/);
+    assert.equal(existsSync(bench.path('sig')), false, 'nothing is signed');
+    assert.doesNotMatch(registry.log(), /PUT \/v2\/lied\/manifests/);
+  }),
+);
+
 test('push carries the signatures of a folder, or leaves them', peers, () =>
   onStage(async ({ bench, registry, key, policy }) => {
     const from = `dir:${bench.path('signed')}`;
@@ -140,6 +208,7 @@ test('pull --all-tags judges each by itself; the platform by podman’s names', 
     await push('one', '1', '--sign-by', key);
     await push('two', '2', '--sign-by', key);
     await push('unsigned', '3');
+    await push(`sha256-${'0'.repeat(64)}.sig`, '4', '--sign-by', key);
     const pull = (...more: readonly string[]): Promise<PeerResult> =>
       bench.bulla(['pull', '--quiet', '--tls-verify=false', '--policy', policy, ...more]);
     const all = await pull('--all-tags', '--json', repository);

@@ -10,14 +10,7 @@ import { deflateRawSync } from 'node:zlib';
 import type { ErrorCode } from '../../src/base/errors.ts';
 import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import {
-  askBulla,
-  askSkopeo,
-  endStrayAgents,
-  type Question,
-  signedBy,
-  writePolicy,
-} from '../support/peer-verdicts.ts';
+import { askBulla, askSkopeo, type Question, signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, peerVersion } from '../support/peers.ts';
 import { exportKey, gpgSign, payloadFor, putSignatures, useLookaside } from '../support/simple-signing.ts';
 
@@ -81,11 +74,7 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
     putSignatures(bench.path('sig'), repository, digest, [blob]);
     return blob;
   };
-  try {
-    await run({ bench, registry, digest, key, policy, push, judge, sign });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run({ bench, registry, digest, key, policy, push, judge, sign });
 }
 
 async function judgeBoth(bench: Bench, question: Question, wanted: Wanted): Promise<void> {

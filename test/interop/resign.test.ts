@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 import { type RealRegistry, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
+import { signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench } from '../support/peers.ts';
 import { exportKey, signatureFolder, useLookaside } from '../support/simple-signing.ts';
 
@@ -22,11 +22,7 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
   const registry = await startRegistry(bench);
   const lookaside = bench.path('sig');
   useLookaside(bench, `file://${lookaside}`);
-  try {
-    await run({ bench, registry, lookaside });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run({ bench, registry, lookaside });
 }
 
 /** A key in the bench's GnuPG, and the file with its public part. */

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 import { type RealRegistry, registryUser, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { askBulla, askSkopeo, endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
+import { askBulla, askSkopeo, signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, findPeer, needs, openBench, type PeerName, peerVersion } from '../support/peers.ts';
 import { exportKey, gpgSign, payloadFor, putSignatures, useLookaside } from '../support/simple-signing.ts';
 
@@ -36,11 +36,7 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
     return to;
   };
   const manifest = bench.path('image', 'blobs', 'sha256', digest.slice(7));
-  try {
-    await run({ bench, registry, digest, manifest, push });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run({ bench, registry, digest, manifest, push });
 }
 
 /** The `signature-N` of a repository's one image. */
@@ -266,6 +262,5 @@ test(
       accepted: true,
       message: '',
     });
-    endStrayAgents(bench);
   },
 );

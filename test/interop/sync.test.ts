@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 import { type RealRegistry, registryUser, startRegistry } from '../support/docker-registry.ts';
 import { writeOciImage } from '../support/oci-image.ts';
-import { endStrayAgents, signedBy, writePolicy } from '../support/peer-verdicts.ts';
+import { signedBy, writePolicy } from '../support/peer-verdicts.ts';
 import { type Bench, needs, openBench, type PeerResult } from '../support/peers.ts';
 import { serveAnswers } from '../support/registry-faults.ts';
 import { useLookaside } from '../support/simple-signing.ts';
@@ -52,11 +52,7 @@ async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
       assert.equal(signed.exitCode, 0, signed.stderr);
     }
   }
-  try {
-    await run({ bench, from, to, key: { id, file }, digests });
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run({ bench, from, to, key: { id, file }, digests });
 }
 
 async function bulla({ bench }: Stage, ...args: readonly string[]): Promise<PeerResult> {

@@ -1,5 +1,5 @@
 /** One image, one policy, two judges: Bulla in this process, and skopeo. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import type { Platform } from '../../src/base/descriptor.ts';
@@ -138,18 +138,4 @@ export function signedBy(keyPath: string, signedIdentity?: object): object {
     keyPath,
     ...(signedIdentity !== undefined && { signedIdentity }),
   };
-}
-
-/** Ends what skopeo and podman leave behind: gpg-agents of temporary GnuPG homes inside the bench. */
-export function endStrayAgents(bench: Bench): void {
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-      if (/gpg-agent|scdaemon|keyboxd/.test(commandLine) && commandLine.includes(`${bench.folder}/tmp/`)) {
-        process.kill(Number(pid), 'SIGTERM');
-      }
-    } catch {
-      // it ended by itself
-    }
-  }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { type RealRegistry, registryUser, startRegistry } from './docker-registry.ts';
 import { writeOciImage } from './oci-image.ts';
-import { endStrayAgents, signedBy, writePolicy } from './peer-verdicts.ts';
+import { signedBy, writePolicy } from './peer-verdicts.ts';
 import { type Bench, openBench, type PeerResult } from './peers.ts';
 import { exportKey } from './simple-signing.ts';
 
@@ -63,11 +63,7 @@ export async function onPromoteStage(
     peersAccept: (image, policy) => peersAccept(bench, image, policy),
     meaning: (path, tag) => meaningIn(bench, prod, path, tag),
   };
-  try {
-    await run(stage);
-  } finally {
-    endStrayAgents(bench);
-  }
+  await run(stage);
 }
 
 function configure(

@@ -13,6 +13,7 @@ import {
   refuseUnsupported,
   sharingBlobs,
   withCopyOptions,
+  withLocalTwinOptions,
   withTwinOptions,
 } from '../copy-options.ts';
 import { runCopy } from '../copy-run.ts';
@@ -40,7 +41,7 @@ export function command(context: CommandContext): Command {
       'docker://…, a folder (oci:, dir:), an archive or an engine; a name without transport means docker://',
     )
     .argument('<destination>', 'the same');
-  withPackingOptions(withCopyOptions(withTwinOptions(copying)));
+  withPackingOptions(withCopyOptions(withLocalTwinOptions(withTwinOptions(copying))));
   withPlatformOptions(
     withPolicyOptions(withRegistriesDOption(withRegistryOptions(withSigningOptions(copying)))),
   );

@@ -9,7 +9,14 @@ import { formatImageName, type ImageName, parseImageName } from '../../base/imag
 import { checkReplaceable, replaceFile } from '../../io/files.ts';
 import { type Foreseen, type NotPromoted, promote, type Promoted } from '../../operations/promote.ts';
 import type { CommandContext } from '../command.ts';
-import { identityOption, itemLine, openCopyWorlds, withTwinOptions } from '../copy-options.ts';
+import {
+  identityOption,
+  itemLine,
+  openCopyWorlds,
+  sharingBlobs,
+  withLocalTwinOptions,
+  withTwinOptions,
+} from '../copy-options.ts';
 import {
   flagOption,
   listOption,
@@ -50,7 +57,7 @@ export function command(context: CommandContext): Command {
     .option('--from <stage>', 'with --to: from this stage, passing over those between')
     .option('--stages <file>', 'the stages (default: stages.yaml in the working directory)')
     .addCommand(statusCommand(context));
-  withTwinOptions(withPromoteOptions(promoting));
+  withLocalTwinOptions(withTwinOptions(withPromoteOptions(promoting)));
   withRegistriesDOption(withRegistryOptions(withSigningOptions(promoting)));
   return promoting
     .addHelpText(
@@ -79,7 +86,7 @@ async function planOf(
   const lone = ['from', 'stages'].find((name) => textOption(parsed, name) !== undefined);
   if (lone !== undefined) throw new BullaError('usage.invalid', `--${lone} goes with --to`);
   return {
-    source: parseImageName(source),
+    source: sharingBlobs(parseImageName(source), parsed, 'src'),
     destination: parseImageName(destination ?? ''),
     parsed,
     policies: policiesOption(parsed),

@@ -11,6 +11,7 @@ import type { JudgedBy } from '../../operations/judge.ts';
 import { pull, type Pulled, type PullRequest, tagsOf } from '../../operations/pull.ts';
 import type { World } from '../../operations/world.ts';
 import type { CommandContext, Outcome } from '../command.ts';
+import { judgedByPolicy } from '../copy-options.ts';
 import { engineName } from '../engine-name.ts';
 import {
   flagOption,
@@ -39,7 +40,7 @@ export function command(context: CommandContext): Command {
       '[name]',
       'the engine’s name for it: containers-storage:NAME, docker-daemon:NAME:TAG; a name without transport is podman’s. Default: the source’s',
     )
-    .option('-a, --all-tags', 'pull every tag of the repository, each judged by itself')
+    .option('-a, --all-tags', 'pull every tag of the repository that is an image, each judged by itself')
     .option('--json', 'print the receipt, or the verdict, as JSON');
   withPodmanPlatformOptions(withPodmanOptions(pulling));
   withPlatformOptions(withPolicyOptions(withRegistriesDOption(withRegistryOptions(pulling))));
@@ -157,9 +158,5 @@ function judgeOption(parsed: Parsed, { terminal }: CommandContext): JudgedBy {
     throw new BullaError('usage.invalid', `--policy names a policy file, and there is none called ${file}`, {
       hint: 'podman’s --policy always is what bulla pull does; it has no missing, never and newer',
     });
-  if (!flagOption(parsed, 'insecurePolicy')) return { kind: 'policy', ...(file !== undefined && { file }) };
-  if (file !== undefined)
-    throw new BullaError('usage.invalid', '--policy and --insecure-policy exclude each other');
-  terminal.warn('--insecure-policy accepts anything');
-  return { kind: 'insecure-accept-anything' };
+  return judgedByPolicy(parsed, terminal);
 }

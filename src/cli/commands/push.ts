@@ -3,9 +3,9 @@ import { Command, Option } from 'commander';
 
 import { BullaError } from '../../base/errors.ts';
 import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
-import { push, type PushRequest } from '../../operations/push.ts';
+import { findPodmanImage, push, type PushRequest } from '../../operations/push.ts';
 import type { CommandContext } from '../command.ts';
-import { copiedOption, identityOption } from '../copy-options.ts';
+import { copiedOption, identityOption, refuseUnsupported, withUnsupported } from '../copy-options.ts';
 import { runCopy } from '../copy-run.ts';
 import {
   flagOption,
@@ -72,16 +72,8 @@ function withPushOptions(command: Command): Command {
     .option('--policy <file>', 'judge the image by this policy first (default: nobody judges it)')
     .addOption(new Option('--signature-policy <file>', 'alias of --policy').hideHelp())
     .option('--json', 'print the receipt as JSON');
-  for (const [flags] of unsupported) command.addOption(new Option(flags, 'not supported').hideHelp());
-  return command;
+  return withUnsupported(command);
 }
-
-/** What is known of podman and not done here. */
-const unsupported = [
-  ['--encryption-key <key>', 'encryptionKey', 'images are not encrypted'],
-  ['--encrypt-layer <n>', 'encryptLayer', 'images are not encrypted'],
-  ['--sign-by-sq-fingerprint <fpr>', 'signBySqFingerprint', 'name the key by --sign-by'],
-] as const;
 
 async function run(
   name: string,
@@ -89,7 +81,7 @@ async function run(
   parsed: Parsed,
   context: CommandContext,
 ): Promise<void> {
-  const request = requestOf(name, to, parsed, context);
+  const request = requestOf(await endsOf(name, to), parsed, context);
   const { source, destination } = request;
   await using world = await openCommandWorld(parsed, context.terminal, [source, destination]);
   await runCopy(request, parsed, context, {
@@ -98,18 +90,22 @@ async function run(
   });
 }
 
-function requestOf(
-  name: string,
-  to: string | undefined,
-  parsed: Parsed,
-  { terminal }: CommandContext,
-): PushRequest {
-  for (const [flags, option, why] of unsupported) {
-    if (parsed[option] === undefined) continue;
-    throw new BullaError('usage.unsupported', `${flags.split(' ', 1)[0] ?? ''} is not supported: ${why}`);
-  }
+type Ends = Pick<PushRequest, 'source' | 'destination'>;
+
+/** An exact name (a digest, a store in brackets, a transport) is no question for podman. */
+async function endsOf(name: string, to: string | undefined): Promise<Ends> {
   const source = engineName(name);
-  const destination = to === undefined ? ownRegistry(source) : parseImageName(to);
+  const destination = to === undefined ? undefined : parseImageName(to);
+  if (source.transport !== 'containers-storage' || source.name !== name || /^\[|@/.test(name))
+    return { source, destination: destination ?? ownRegistry(source) };
+  const { image, isNamed } = await findPodmanImage(name);
+  if (destination === undefined && !isNamed) throw unnamed(source);
+  // as podman push: a short name is one of docker.io's, wherever its image was found
+  return { source: image, destination: destination ?? ownRegistry(source) };
+}
+
+function requestOf({ source, destination }: Ends, parsed: Parsed, { terminal }: CommandContext): PushRequest {
+  refuseUnsupported(parsed);
   const { instances, changes } = copiedOption(parsed);
   const packing = packingOption(parsed, destination, terminal, packingFlags);
   const platform = platformOption(parsed);
@@ -130,7 +126,11 @@ function requestOf(
 function ownRegistry(source: ImageName): ImageName {
   if (source.transport === 'containers-storage' || source.transport === 'docker-daemon')
     return parseImageName(`docker://${source.name}`);
-  throw new BullaError('usage.invalid', `${formatImageName(source)} has no name to be pushed under`, {
+  throw unnamed(source);
+}
+
+function unnamed(source: ImageName): BullaError {
+  return new BullaError('usage.invalid', `${formatImageName(source)} has no name to be pushed under`, {
     hint: 'name the destination: bulla push NAME docker://REGISTRY/PATH:TAG',
   });
 }

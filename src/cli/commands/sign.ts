@@ -2,22 +2,15 @@
 import { Command, Option } from 'commander';
 
 import type { Digest } from '../../base/digest.ts';
-import type { Platform } from '../../base/descriptor.ts';
 import { printable } from '../../base/bytes.ts';
 import { BullaError } from '../../base/errors.ts';
 import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
-import { formatReference, parseReference, type Reference } from '../../base/reference.ts';
-import {
-  type MadeSignature,
-  sign,
-  type SignedInstances,
-  type SignReceipt,
-  type SignRequest,
-} from '../../operations/sign.ts';
+import { type MadeSignature, sign, type SignReceipt, type SignRequest } from '../../operations/sign.ts';
 import type { World } from '../../operations/world.ts';
 import type { Signature } from '../../formats/signature.ts';
 import { replaceFile } from '../../io/files.ts';
 import type { CommandContext, Outcome } from '../command.ts';
+import { identityOption, parseInstances } from '../copy-options.ts';
 import {
   booleanOption,
   collect,
@@ -86,7 +79,7 @@ async function signAll(
 ): Promise<readonly Outcome[]> {
   const { terminal } = context;
   const names = images.map(parseImageName);
-  const identities = listOption(parsed, 'signIdentity').map(parseIdentity);
+  const identities = listOption(parsed, 'signIdentity').map(identityOption);
   const instances = parseInstances(textOption(parsed, 'multiArch') ?? 'all');
   const more = sigstoreOptions(parsed, images.length);
   await using world = await openCommandWorld(parsed, terminal, names);
@@ -174,36 +167,6 @@ function writeBundle(file: string): (signature: Signature, digest: Digest) => Pr
     written = digest;
     await replaceFile(file, signature.json);
   };
-}
-
-/** As skopeo: fully qualified and with a tag or digest, so that nobody signs for another name than they read. */
-function parseIdentity(text: string): Reference {
-  const reference = parseReference(text);
-  if (formatReference(reference) === text) return reference;
-  throw new BullaError(
-    'usage.invalid',
-    `--sign-identity ${text} is short for ${formatReference(reference)}`,
-    {
-      hint: 'write the reference in full',
-    },
-  );
-}
-
-function parseInstances(text: string): SignedInstances {
-  if (text === 'system' || text === 'all' || text === 'index-only') return { kind: text };
-  return { kind: 'platforms', platforms: text.split(',').map(parsePlatform) };
-}
-
-function parsePlatform(text: string): Platform {
-  const match = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text);
-  const [, os, architecture, variant] = match ?? [];
-  if (os === undefined || architecture === undefined) {
-    throw new BullaError(
-      'usage.invalid',
-      `--multi-arch takes system, all, index-only or platforms like linux/arm64, not "${text}"`,
-    );
-  }
-  return { os, architecture, ...(variant !== undefined && { variant }) };
 }
 
 function warnOfTag(image: ImageName, receipt: SignReceipt, dryRun: boolean, world: World): void {

@@ -129,7 +129,6 @@ async function runSync(
   ).finally(() => progress.end());
   await writeDigests(images, parsed, terminal.cwd);
   for (const image of images) print.later(image, syncLines);
-  for (const image of images) if (image.state === 'failed') terminal.error(named(image.source, image.error));
   if (json) terminal.printJson(syncJson(images));
   else terminal.print(totals(images));
   context.finish(worstOutcome(images.map(syncOutcome)));
@@ -157,7 +156,6 @@ async function runCheck(
     worlds,
   ).finally(() => progress.end());
   for (const image of images) print.later(image, checkLines);
-  for (const image of images) if (image.state === 'failed') terminal.error(named(image.source, image.error));
   if (json) terminal.printJson(checkJson(images));
   else terminal.print(totals(images));
   context.finish(worstOutcome(images.map(checkOutcome)));

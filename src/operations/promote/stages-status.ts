@@ -3,6 +3,7 @@ import type { Digest } from '../../base/digest.ts';
 import { BullaError, isBullaError } from '../../base/errors.ts';
 import { formatImageName, type ImageName } from '../../base/image-name.ts';
 import { openDockerSink } from '../../images/docker.ts';
+import { isAttachmentTag } from '../../registry/referrers.ts';
 import { inParallel } from '../in-parallel.ts';
 import { instancesOf, type LineageSigner, signersOf } from './lineage.ts';
 import { readingWritten } from './stores.ts';
@@ -89,7 +90,7 @@ async function tagsIn(stage: Stage, path: string, world: World): Promise<readonl
   const { registry } = await openDockerSink(reference, world.registries);
   try {
     const tags = await registry.tags(reference.path);
-    return tags.filter((each) => !/^sha(?:256|384|512)-[0-9a-f]{64,}(?:\.(?:sig|att|sbom))?$/.test(each));
+    return tags.filter((each) => !isAttachmentTag(each));
   } catch (error) {
     if (isBullaError(error, 'image.not-found')) return [];
     throw error;

@@ -7,6 +7,7 @@ import { BullaError, isBullaError } from '../../base/errors.ts';
 import { formatImageName, type ImageName, parseImageName } from '../../base/image-name.ts';
 import { formatReference, isNameOnly, type Reference, repositoryOf } from '../../base/reference.ts';
 import { fileError } from '../../io/files.ts';
+import { isAttachmentTag } from '../../registry/referrers.ts';
 import { inParallel } from '../in-parallel.ts';
 import type { SyncFile, SyncSettings, SyncWanted } from './file.ts';
 import type { World } from '../world.ts';
@@ -128,9 +129,6 @@ function imageAt(reference: Reference, from: World): FoundImage {
   return { source, from, name: formatReference(reference) };
 }
 
-/** Tags that are no images: they go along with the image that they belong to. */
-const attachmentPattern = /^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{115,128})(?:\.(?:sig|att|sbom))?$/;
-
 async function findTagged(
   repository: Reference,
   matches: (tag: string) => boolean,
@@ -143,8 +141,9 @@ async function findTagged(
   const { path } = own.reference;
   const tags = new Set(await registry.tags(path));
   const listed = { domain: registry.domain, path, tags };
+  // attachments go along with the image that they belong to
   return [...tags]
-    .filter((tag) => !attachmentPattern.test(tag) && matches(tag))
+    .filter((tag) => !isAttachmentTag(tag) && matches(tag))
     .map((tag) => ({ ...imageAt({ ...repository, tag }, from), listed }));
 }
 
