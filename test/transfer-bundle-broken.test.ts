@@ -45,6 +45,49 @@ async function ok(args: readonly string[]): Promise<PeerResult> {
   return result;
 }
 
+test('the policy that is found and judges goes along with its key, and so does the registries.d', async () => {
+  await ok([
+    'key',
+    'generate',
+    'sigstore',
+    '--output-prefix',
+    bench.path('found'),
+    '--passphrase-file',
+    empty(),
+  ]);
+  const keyPath = bench.path('found.pub');
+  const [reject, accept] = [{ type: 'reject' }, { type: 'insecureAcceptAnything' }];
+  const elsewhere = { 'elsewhere.example.com': [{ type: 'sigstoreSigned', keyPath }] };
+  const policy = { default: [reject], transports: { docker: { [host]: [accept], ...elsewhere } } };
+  const home = bench.path('found-home');
+  const config = join(home, '.config', 'containers');
+  mkdirSync(join(config, 'registries.d'), { recursive: true });
+  writeFileSync(join(config, 'policy.json'), JSON.stringify(policy));
+  writeFileSync(join(config, 'registries.d', 'sigs.yaml'), 'docker: {}\n');
+  const create = [
+    'bundle',
+    'create',
+    '--quiet',
+    '--json',
+    '--tls-verify=false',
+    '-o',
+    bench.path('found.tar'),
+  ];
+  const made = await bench.bulla([...create, `docker://${host}/ns/app:1`], { env: { HOME: home } });
+  assert.equal(made.exitCode, 0, made.stderr);
+  const { trust } = JSON.parse(made.stdout) as { readonly trust: readonly string[] };
+  assert.match(
+    trust.join(' '),
+    /^bulla\/keys\/[0-9a-f]{64}\.pem bulla\/policy\.json bulla\/registries\.d\/sigs\.yaml$/,
+  );
+});
+
+function empty(): string {
+  const file = bench.path('no-passphrase');
+  writeFileSync(file, '\n');
+  return file;
+}
+
 /** Stands before the registry and hands everything on, but what `fault` answers itself. */
 function through(fault: (request: Recorded, response: ServerResponse) => boolean): Promise<FaultyRegistry> {
   return serveAnswers((request, response) => {

@@ -36,7 +36,7 @@ import { openCommandWorld, platformOption } from '../world.ts';
 export function createCommand(context: CommandContext): Command {
   const command = new Command('create')
     .description(
-      'Pack images that the policy accepts into one file, with all that hangs on them. What the command line names of policy, keys, roots and registries.d goes along, to be looked at.',
+      'Pack images that the policy accepts into one file, with all that hangs on them. The policy that judged, its keys and roots and the registries.d go along, to be looked at.',
     )
     .argument('<image...>', 'images in registries; a name without transport means docker://')
     .requiredOption('-o, --output <file>', 'the file to make; one that is there is replaced')
@@ -101,10 +101,11 @@ function requestOf(parsed: Parsed, terminal: Terminal): Omit<CreateTransferReque
     instances: instancesOption(parsed),
     ...(platform !== undefined && { platform }),
     trust: {
-      ...(policy !== undefined && { policy }),
+      // what judged here is what the far side may look at, wherever it was found
+      ...(by?.kind === 'policy' && { policy: policy ?? { found: true } }),
       keys: listOption(parsed, 'key'),
       trustedRoots: listOption(parsed, 'trustedRoot'),
-      registriesD: textOption(parsed, 'registries.d') !== undefined,
+      registriesD: by?.kind === 'policy' || textOption(parsed, 'registries.d') !== undefined,
     },
   };
 }

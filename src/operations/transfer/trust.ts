@@ -28,8 +28,8 @@ import type { World } from '../world.ts';
 export type PackedFile = { readonly name: string; readonly content: Uint8Array };
 
 export type PackedTrust = {
-  /** A policy.json or trust.yaml. */
-  readonly policy?: string;
+  /** A policy.json or trust.yaml; `found`: the one that judges where none is named. */
+  readonly policy?: string | { readonly found: true };
   /** Public keys: OpenPGP keyrings, PEM, or by URI. */
   readonly keys?: readonly string[];
   /** trusted_root.json */
@@ -108,8 +108,12 @@ function holdsSecretKey(content: Uint8Array, path: string): boolean {
 const secretTags: ReadonlySet<number> = new Set([packetTags.secretKey, packetTags.secretSubkey]);
 
 /** The policy, and each file that it names beside it. */
-async function packPolicy(file: string, { environment }: World): Promise<readonly PackedFile[]> {
-  const policy = await loadPolicy(file, environment);
+async function packPolicy(
+  named: NonNullable<PackedTrust['policy']>,
+  { environment }: World,
+): Promise<readonly PackedFile[]> {
+  const policy = await loadPolicy(typeof named === 'string' ? named : undefined, environment);
+  const { file } = policy;
   for (const content of keyDataOf(policy)) refuseSecrets(content, file);
   const roots = new Set(
     (policy.roots ?? []).flatMap(({ from }) => (from.kind === 'file' ? [from.path] : [])),
@@ -216,7 +220,7 @@ async function packRegistriesD(world: World): Promise<readonly PackedFile[]> {
       // some stores have an access signature in the query
       if (/:\/\/(?:[^/\s"']*@|[^\s"'#]*\?)/.test(text))
         throw new BullaError('usage.invalid', `${printable(path)} has a URL with credentials or a query`, {
-          hint: 'no secret goes into a transfer bundle; leave --registries.d out',
+          hint: 'no secret goes into a transfer bundle; name another folder by --registries.d, an empty one for none',
         });
       return { name: `${transferFolders.registriesD}${name}`, content };
     }),
