@@ -60,7 +60,7 @@ async function treeOf(repository: GitRepository): Promise<string | undefined> {
 export function* entriesIn(
   { bytes }: GitListing,
   from = 0,
-  to = bytes.length,
+  to: number = bytes.length,
 ): Generator<GitEntry & { readonly start: number; readonly end: number }> {
   for (let start = from; start < to;) {
     const end = bytes.indexOf(0, start) + 1;

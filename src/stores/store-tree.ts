@@ -41,7 +41,7 @@ export type ImageFolder = {
 };
 
 /** `signature-N` */
-export const signatureFileName = /^signature-([1-9][0-9]{0,8})$/;
+export const signatureFileName: RegExp = /^signature-([1-9][0-9]{0,8})$/;
 
 /** What a walk comes by. */
 export type TreeItem =

@@ -195,10 +195,10 @@ async function bulla(bench: Bench, side: Side, args: readonly string[]): Promise
   return stdout;
 }
 
-/** The one gate: verified in development, signed for production. */
+/** The one gate: verified in development, signed for production, verified as production will. */
 async function promote({ bench, qa, keys, policies }: Stage, from: string, to: string): Promise<void> {
-  const flags = ['--policy', policies.dev, '--sign-by', keys.prod, '--preserve-digests'];
-  await bulla(bench, qa, ['copy', ...flags, `docker://${from}`, `docker://${to}`]);
+  const flags = ['--src-policy', policies.dev, '--dest-policy', policies.prod, '--sign-by', keys.prod];
+  await bulla(bench, qa, ['promote', ...flags, `docker://${from}`, `docker://${to}`]);
 }
 
 type Merge = { readonly added: readonly unknown[]; readonly present: number; readonly commit?: string };
