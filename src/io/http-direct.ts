@@ -15,7 +15,7 @@ import type { ConsumeBody, HttpResponse } from './http.ts';
 import { Watch } from './http-watch.ts';
 
 /** One is read into while the others are on their way out. TLS gives no more than a record at once. */
-const pools = { 'http:': { bytes: 262_144, buffers: 4 }, 'https:': { bytes: 16_384, buffers: 32 } } as const;
+const pools = { 'http:': { bytes: 262_144, buffers: 4 }, 'https:': { bytes: 16_384, buffers: 16 } } as const;
 /** As Node is told to take, or a little less. */
 const headBytes = 65_536;
 
