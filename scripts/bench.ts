@@ -1,5 +1,5 @@
 /**
- * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N] [-- --only gpg|sigstore|copy|sync]`.
+ * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N] [-- --only gpg|sigstore|copy|sync|large]`.
  *
  * Cold processes of the built dist beside their peers, alternately in one run, so that the ratios
  * mean something on any machine; the bare floors under them; what each import costs. Everything
@@ -15,6 +15,7 @@ import { findPeer, peerVersion } from '../test/support/peers.ts';
 import { timeBundles } from './bench/bundle-warm.ts';
 import { checksOf } from './bench/checks.ts';
 import { measureCopies, printCopies } from './bench/copy.ts';
+import { measureLarge, printLarge } from './bench/copy-large.ts';
 import { gpgRows, manyRows, type Row, signRows, startRows, verifyRows } from './bench/contenders.ts';
 import { importCosts, printImports } from './bench/imports.ts';
 import { measureAlternately } from './bench/measure.ts';
@@ -166,13 +167,16 @@ if (findPeer('gpg') === undefined) {
   const manyLines = isAbout('gpg', 'sigstore') ? await many(stage) : [];
   if (manyLines.length > 0)
     section(`${images} distinct images with distinct signatures in one command`, () => printLines(manyLines));
-  if (isAbout('copy')) say(`copies: 1 warm-up round, ${rounds} rounds, and 2 GB once`);
+  if (isAbout('copy')) say(`copies: 1 warm-up round, ${rounds} rounds`);
   const copies = isAbout('copy') ? await measureCopies(rounds, progress('copy')) : undefined;
   if (copies !== undefined) section('Copies between registries', () => printCopies(copies));
   const some = Math.max(3, Math.ceil(rounds / 3));
   if (isAbout('sync')) say(`syncs: 1 warm-up round, ${some} rounds`);
   const syncs = isAbout('sync') ? await measureSyncs(some, progress('sync')) : undefined;
   if (syncs !== undefined) section('Syncs between registries', () => printCarried(syncs.lines));
+  if (isAbout('copy', 'large')) say('2 GB, each way once for its time and once for its memory');
+  const large = isAbout('copy', 'large') ? await measureLarge(progress('2 GB')) : undefined;
+  if (large !== undefined) section('Large copies', () => printLarge(large));
   if (flags.only === undefined) say('imports');
   const imports = flags.only === undefined ? await importCosts(stage, rounds) : [];
   if (imports.length > 0)
@@ -180,7 +184,7 @@ if (findPeer('gpg') === undefined) {
       printImports(imports),
     );
   const warm = isAbout('sigstore') ? timeBundles(200) : [];
-  const carried = [...(copies?.checks ?? []), ...(syncs?.checks ?? [])];
+  const carried = [...(copies?.checks ?? []), ...(syncs?.checks ?? []), ...(large?.checks ?? [])];
   const checks = [...checksOf([...coldLines, ...manyLines], images, warm), ...carried];
   section('Budgets', () => printChecks(checks));
   if (findPeer('skopeo') === undefined)
@@ -188,7 +192,7 @@ if (findPeer('gpg') === undefined) {
   if (flags.json) {
     console.log(
       JSON.stringify(
-        { about, cold: coldLines, many: manyLines, copies, syncs, imports, checks },
+        { about, cold: coldLines, many: manyLines, copies, syncs, large, imports, checks },
         withoutRows,
         2,
       ),

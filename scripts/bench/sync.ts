@@ -9,12 +9,12 @@ import { type RealRegistry, startRegistry } from '../../test/support/docker-regi
 import { writeOciImage } from '../../test/support/oci-image.ts';
 import { type Bench, findPeer, openBench } from '../../test/support/peers.ts';
 import type { Row } from './contenders.ts';
+import { launcher } from './copy-image.ts';
 import { measureAlternately } from './measure.ts';
 import { type Check, type Line, linesOf } from './report.ts';
 import { askedBy } from './requests.ts';
 import { node, requestLog } from './stage.ts';
 
-const launcher = join(import.meta.dirname, '..', '..', 'bin', 'bulla.js');
 const plain = ['--src-tls-verify=false', '--dest-tls-verify=false'];
 const budget = { most: 0.5, goal: 0.5 };
 const images = 100;

@@ -8,7 +8,7 @@ import { BullaError, isBullaError } from '../base/errors.ts';
 import { crypto } from '../base/node.ts';
 import { fileError } from '../io/files.ts';
 import type { BodyWriter, ConsumeBody } from '../io/http.ts';
-import { openTemporary } from '../io/temporary-file.ts';
+import { openTemporary, type TemporaryFile } from '../io/temporary-file.ts';
 
 const chunkBytes = 262_144;
 
@@ -86,7 +86,7 @@ export async function feedBlobFile(
 }
 
 /**
- * The same of bytes from anywhere. One buffer is read into while the other is on its way out.
+ * The same of bytes from anywhere.
  * @param path for messages
  */
 export async function feedSource(
@@ -96,6 +96,23 @@ export async function feedSource(
   consume: ConsumeBody,
 ): Promise<void> {
   const check = openCheck(descriptor);
+  await feedPieces(source, path, (chunk) => {
+    // on its way before it is hashed: the other side works meanwhile
+    const slow = consume(chunk);
+    // awaited by the feed, unless the check fails before
+    slow?.catch(() => undefined);
+    check.add(chunk);
+    return slow;
+  });
+  check.end();
+}
+
+/**
+ * Gives all bytes of a source to a consumer, as they are. One buffer is read into while the other is on its way out.
+ * @param path for messages
+ * @throws BullaError `io.*`, and what `consume` throws
+ */
+export async function feedPieces(source: ByteSource, path: string, consume: ConsumeBody): Promise<void> {
   const buffers = [Buffer.allocUnsafeSlow(chunkBytes), Buffer.allocUnsafeSlow(chunkBytes)];
   let under: Promise<void> | undefined;
   try {
@@ -104,16 +121,13 @@ export async function feedSource(
         throw fileError(error, path, 'read');
       });
       if (chunk.length === 0) break;
-      // on its way before it is hashed: the other side works meanwhile
       const slow = consume(chunk);
       // awaited below, unless something else fails before
       slow?.catch(() => undefined);
-      check.add(chunk);
       await under;
       under = slow;
     }
     await under;
-    check.end();
   } finally {
     await source.close();
   }
@@ -185,18 +199,26 @@ export async function writeBlobFile(
  */
 export async function takeBlobFile(path: string, feed: BodyWriter): Promise<void> {
   await using temporary = await openTemporary(path);
+  await writeFed(temporary, feed);
+  await temporary.replace();
+}
+
+/**
+ * Writes what a feed gives to a file in the making.
+ * @throws BullaError `io.*`, and what `feed` throws
+ */
+export async function writeFed(file: TemporaryFile, feed: BodyWriter): Promise<void> {
   let last = Promise.resolve();
   try {
     await feed((chunk) => {
       // chunks may come while one is being written, and a file has one end
-      last = last.then(() => temporary.write(chunk));
+      last = last.then(() => file.write(chunk));
       return last;
     });
   } finally {
     // a feed that failed may have left one under way, and the file is closed next
     await last.catch(() => undefined);
   }
-  await temporary.replace();
 }
 
 /** True when the file is there and has that size and digest: a blob that rotted is written anew. */

@@ -18,7 +18,7 @@ import { openTemporary } from '../io/temporary-file.ts';
 import { archiveReference, dockerConfigType, readDiffIds } from './docker-archive.ts';
 import type { FileSink } from './image.ts';
 import { blobName } from './layout-files.ts';
-import { contentOf, openStaging, type Staging } from './staging.ts';
+import { contentOf, feedFile, openStaging, type Staging } from './staging.ts';
 import { occupied, type TarEntry, writeTarArchive } from './tar-write.ts';
 import { compressionOf, unpacked } from './unpack.ts';
 
@@ -106,7 +106,11 @@ async function layerEntry(folder: string, layer: Descriptor, diffId: Digest): Pr
   const compression = await compressionOf(file, `the layer ${layer.digest}`);
   if (compression === undefined) {
     if (layer.digest !== diffId) throw wrongLayer(layer, diffId);
-    return { name: `${hexOf(diffId)}.tar`, size: layer.size, content: () => contentOf(packed) };
+    return {
+      name: `${hexOf(diffId)}.tar`,
+      size: layer.size,
+      content: (write) => feedFile(packed, layer.size, write),
+    };
   }
   await using temporary = await openTemporary(path);
   let size = 0;
@@ -122,7 +126,7 @@ async function layerEntry(folder: string, layer: Descriptor, diffId: Digest): Pr
   }
   if (`sha256:${hash.digest('hex')}` !== diffId) throw wrongLayer(layer, diffId);
   await temporary.replace();
-  return { name: `${hexOf(diffId)}.tar`, size, content: () => contentOf(path) };
+  return { name: `${hexOf(diffId)}.tar`, size, content: (write) => feedFile(path, size, write) };
 }
 
 function wrongLayer({ digest }: Descriptor, diffId: Digest): BullaError {

@@ -2,11 +2,12 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { piecesOf } from './blob-file.ts';
+import type { BodyWriter } from '../io/http.ts';
+import { feedPieces } from './blob-file.ts';
 import type { FileSink, Image } from './image.ts';
 import { layoutInArchive } from './layout-files.ts';
 import { openLayoutImage } from './oci.ts';
-import { contentOf, openStaging, type Staging } from './staging.ts';
+import { feedFile, openStaging, type Staging } from './staging.ts';
 import { openTarArchive } from './tar-read.ts';
 import { type TarEntry, writeTarArchive } from './tar-write.ts';
 
@@ -57,7 +58,8 @@ async function layoutEntries(folder: string): Promise<readonly TarEntry[]> {
       .map(async (file) => {
         const path = join(file.parentPath, file.name);
         const { size } = await stat(path);
-        return { name: path.slice(folder.length + 1), size, content: () => contentOf(path) };
+        const content: BodyWriter = (write) => feedFile(path, size, write);
+        return { name: path.slice(folder.length + 1), size, content };
       }),
   );
 }
@@ -71,10 +73,10 @@ export async function addToArchive(path: string, added: ReadonlyMap<string, Uint
   const kept = [...archive.files].filter(([name]) => !added.has(name));
   const entries: readonly TarEntry[] = [
     ...[...added].map(([name, content]) => ({ name, size: content.length, content })),
-    ...kept.map(([name, file]) => ({
+    ...kept.map(([name, file]): TarEntry => ({
       name,
       size: file.size,
-      content: async () => piecesOf(archive.source(file)),
+      content: (write) => feedPieces(archive.source(file), path, write),
     })),
   ];
   await writeTarArchive(path, entries, 'replace');

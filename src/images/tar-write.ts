@@ -1,14 +1,16 @@
 /** Writes archives: the same content gives the same bytes, and a file has its name once it is whole. */
 import { BullaError } from '../base/errors.ts';
 import { printable } from '../base/bytes.ts';
-import { openTemporary } from '../io/temporary-file.ts';
+import type { BodyWriter } from '../io/http.ts';
+import { openTemporary, type TemporaryFile } from '../io/temporary-file.ts';
+import { writeFed } from './blob-file.ts';
 
-/** A file to be. Its content is opened when its turn comes. */
+/** A file to be. Its content is asked for when its turn comes. */
 export type TarEntry = {
   readonly name: string;
   /** Bytes; the content must have as many. */
   readonly size: number;
-  readonly content: Uint8Array | (() => Promise<AsyncIterable<Uint8Array>>);
+  readonly content: Uint8Array | BodyWriter;
 };
 
 /** Entries of one time, owner and mode: who made it, and when, says nothing about an image. */
@@ -17,23 +19,76 @@ const anonymous = { uid: 0, gid: 0, mtime: new Date(0), mode: 0o644 } as const;
 /**
  * Writes an archive of these files, ordered by name, each folder before what is in it.
  * @param taken what to do where the path has a file: `replace` it, or `refuse`
- * @throws BullaError `image.occupied`, `io.*`, and what the contents throw
+ * @throws BullaError `image.occupied`, `io.*`, and what the contents throw; `io.failed` where one has another size than its entry
  */
 export async function writeTarArchive(
   path: string,
   entries: readonly TarEntry[],
   taken: 'replace' | 'refuse',
 ): Promise<void> {
-  const { pack } = await import('tar-stream');
+  const header = await headers();
   await using temporary = await openTemporary(path);
-  const archive = pack();
-  const filling = fill(archive, entries);
-  // told below; unhandled it would end the process before the stream does
-  filling.catch(() => undefined);
-  for await (const chunk of archive as AsyncIterable<Uint8Array>) await temporary.write(chunk);
-  await filling;
+  for (const folder of foldersOf(entries)) {
+    await temporary.write(await header({ name: `${folder}/`, type: 'directory', mode: 0o755, size: 0 }));
+  }
+  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const { name, size } = entry;
+    await temporary.write(await header({ name, type: 'file', size }));
+    await writeContent(temporary, entry);
+    await temporary.write(zeros.subarray(0, -size & (blockBytes - 1)));
+  }
+  await temporary.write(zeros);
   if (taken === 'replace') await temporary.replace();
   else if (!(await temporary.create())) throw occupied(path);
+}
+
+const blockBytes = 512;
+/** Two blocks of them end an archive. */
+const zeros = new Uint8Array(2 * blockBytes);
+
+type Header = {
+  readonly name: string;
+  readonly type: 'file' | 'directory';
+  readonly mode?: number;
+  readonly size: number;
+};
+
+/** Makes headers by tar-stream. The contents do not go through it: it would hold far more of them than is under way. */
+async function headers(): Promise<(header: Header) => Promise<Uint8Array>> {
+  const { pack } = await import('tar-stream');
+  return async (header) => {
+    const archive = pack();
+    const entry = archive.entry({ ...anonymous, ...header });
+    // its content never comes
+    entry.on('error', () => undefined);
+    archive.on('error', () => undefined);
+    await new Promise((resolve) => archive.once('readable', () => resolve(undefined)));
+    const blocks: Uint8Array[] = [];
+    for (let block = next(archive); block !== null; block = next(archive)) blocks.push(block);
+    archive.destroy();
+    return Buffer.concat(blocks);
+  };
+}
+
+function next(archive: { read(): unknown }): Uint8Array | null {
+  return archive.read() as Uint8Array | null;
+}
+
+async function writeContent(file: TemporaryFile, { name, size, content }: TarEntry): Promise<void> {
+  let length = 0;
+  const feed: BodyWriter = content instanceof Uint8Array ? async (write) => write(content) : content;
+  await writeFed(file, (write) =>
+    feed((chunk) => {
+      length += chunk.length;
+      if (length > size) throw wrongSize(name);
+      return write(chunk);
+    }),
+  );
+  if (length < size) throw wrongSize(name);
+}
+
+function wrongSize(name: string): BullaError {
+  return new BullaError('io.failed', `${printable(name)} changed its size while it was packed`);
 }
 
 /** @throws BullaError `image.occupied` */
@@ -43,22 +98,6 @@ export function occupied(path: string): BullaError {
   });
 }
 
-type Pack = ReturnType<(typeof import('tar-stream'))['pack']>;
-
-async function fill(archive: Pack, entries: readonly TarEntry[]): Promise<void> {
-  try {
-    for (const folder of foldersOf(entries)) {
-      archive.entry({ ...anonymous, name: `${folder}/`, type: 'directory', mode: 0o755 }, new Uint8Array());
-    }
-    const sorted = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    for (const entry of sorted) await addEntry(archive, entry);
-    archive.finalize();
-  } catch (error) {
-    archive.destroy(error instanceof Error ? error : new Error('the content could not be read'));
-    throw error;
-  }
-}
-
 function foldersOf(entries: readonly TarEntry[]): readonly string[] {
   const folders = new Set<string>();
   for (const { name } of entries) {
@@ -66,29 +105,4 @@ function foldersOf(entries: readonly TarEntry[]): readonly string[] {
     parts.forEach((_, index) => folders.add(parts.slice(0, index + 1).join('/')));
   }
   return [...folders].toSorted();
-}
-
-async function addEntry(archive: Pack, { name, size, content }: TarEntry): Promise<void> {
-  const header = { ...anonymous, name, size, type: 'file' as const };
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const sink = archive.entry(header, (error) => {
-    if (error === null || error === undefined) resolve();
-    else reject(error);
-  });
-  sink.on('error', reject);
-  // a content that fails is told of by itself; this would end the process
-  promise.catch(() => undefined);
-  if (content instanceof Uint8Array) {
-    sink.end(content);
-    return promise;
-  }
-  for await (const chunk of await content()) {
-    if (!sink.write(chunk)) await Promise.race([drained(sink), promise]);
-  }
-  sink.end(undefined);
-  return promise;
-}
-
-function drained(sink: ReturnType<Pack['entry']>): Promise<void> {
-  return new Promise((resolve) => sink.once('drain', () => resolve()));
 }

@@ -196,7 +196,8 @@ function discard({ incoming, outgoing, watch }: Source): void {
   incoming.on('end', () => watch.end());
 }
 
-function tooLarge(call: Exchange): BullaError {
+/** The error of a body that holds more than may be. */
+export function tooLarge(call: Exchange): BullaError {
   return new BullaError(
     'http.too-large',
     `${displayUrl(call.url)}: the answer exceeds ${call.maxBytes} bytes`,

@@ -1,43 +1,53 @@
 /**
  * A large body over a socket of its own, read into a few buffers that are used again and again. Node's HTTP client makes a new
- * buffer for each read, which costs a copy between two registries more than hashing does, and most of its memory. Only for
- * what needs nothing of it: GET over plain HTTP without a proxy, an answer of known length. All else goes the usual way.
+ * buffer for each read, which costs a copy between two registries more than hashing does, and most of its memory. The socket is made
+ * by the very agent that would have been asked, so that certificates are checked as ever. Only GET without a proxy, and an answer whose
+ * head is plain (http-head.ts): all else goes the usual way, and so does what the same origin is asked for later.
  */
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 
 import { BullaError } from '../base/errors.ts';
 import type { Agents } from './http-agents.ts';
+import { tooLarge } from './http-body.ts';
 import { type Exchange, failureOf } from './http-exchange.ts';
+import { findEmptyLine, type Head, parseHead } from './http-head.ts';
 import type { ConsumeBody, HttpResponse } from './http.ts';
-import { displayUrl } from './http-url.ts';
 import { Watch } from './http-watch.ts';
 
-const bufferBytes = 262_144;
-/** One is read into while the others are on their way out. */
-const buffers = 4;
+/** One is read into while the others are on their way out. TLS gives no more than a record at once. */
+const pools = { 'http:': { bytes: 262_144, buffers: 4 }, 'https:': { bytes: 16_384, buffers: 16 } } as const;
+/** As Node is told to take, or a little less. */
 const headBytes = 65_536;
 
 /**
  * Asks directly. Undefined: the answer is none for this way, and the usual one is to be asked for.
- * @throws BullaError `http.failed`, `http.timeout`
+ * @throws BullaError `http.failed`, `http.certificate-refused`, `http.timeout`
  */
 export async function exchangeDirectly(agents: Agents, call: Exchange): Promise<HttpResponse | undefined> {
   const { url } = call;
-  if (call.method !== 'GET' || url.protocol !== 'http:' || agents.proxyOf(url) !== undefined)
+  const { protocol, origin } = url;
+  if (call.method !== 'GET' || agents.indirect.has(origin) || agents.proxyOf(url) !== undefined)
     return undefined;
-  const connection = openConnection(call, agents.underWay);
-  const head = await connection.head;
-  const answer = parseHead(head);
-  const isPlain = answer !== undefined && (answer.status === 200 || answer.status === 206);
-  if (!isPlain || answer.length > call.maxBytes) {
+  const connection = openConnection(agents, call, pools[protocol === 'https:' ? protocol : 'http:']);
+  const answer = await connection.head;
+  if (answer === undefined) {
     connection.close();
+    agents.indirect.add(origin);
     return undefined;
   }
-  const each = (consume: ConsumeBody): Promise<void> => connection.read(answer.length, consume);
+  return responseOf(answer, connection, call);
+}
+
+function responseOf({ status, headers, length }: Head, connection: Connection, call: Exchange): HttpResponse {
+  const each = async (consume: ConsumeBody): Promise<void> => {
+    if (length <= call.maxBytes) return connection.read(length, consume);
+    connection.close();
+    throw tooLarge(call);
+  };
   return {
-    status: answer.status,
-    headers: answer.headers,
-    url,
+    status,
+    headers,
+    url: call.url,
     each,
     bytes: async () => {
       const chunks: Uint8Array[] = [];
@@ -52,8 +62,8 @@ export async function exchangeDirectly(agents: Agents, call: Exchange): Promise<
 }
 
 type Connection = {
-  /** The bytes up to the empty line. */
-  readonly head: Promise<Buffer>;
+  /** Undefined where it is odd. */
+  readonly head: Promise<Head | undefined>;
   /** Gives exactly so many bytes of the body. */
   read(length: number, consume: ConsumeBody): Promise<void>;
   close(): void;
@@ -65,12 +75,12 @@ type Taker = (chunk: Buffer) => Promise<void> | undefined;
 /** Who hears of the bytes, and of the end of them. */
 type Listener = { take: Taker; fail: (error: unknown) => void };
 
-function openConnection(call: Exchange, underWay: Set<Watch>): Connection {
+function openConnection(agents: Agents, call: Exchange, size: PoolSize): Connection {
   // the silence of one that is not listened to says nothing
-  const pool = openPool((isFull) => {
-    if (isFull) watch.pause();
-    else watch.touch();
-    if (!isFull) socket.resume();
+  const pool = openPool(size, (isFull) => {
+    if (isFull) return watch.pause();
+    watch.touch();
+    socket.resume();
   });
   const listener: Listener = { take: () => undefined, fail: ignore };
   // between the head and the body nobody listens, and a connection that breaks then breaks once
@@ -79,19 +89,21 @@ function openConnection(call: Exchange, underWay: Set<Watch>): Connection {
     broken ??= error;
     listener.fail(error);
   };
-  const socket = openSocket(call.url, pool, (chunk) => {
+  const request = requestOf(call);
+  const take: Taker = (chunk) => {
     watch.touch();
     return listener.take(chunk);
-  });
-  const watch = new Watch(call, underWay, (error) => socket.destroy(error));
+  };
+  const socket = agents.connect(call.url, call.withCertificate, intoPool(pool, take));
+  const watch = new Watch(call, agents.underWay, (error) => socket.destroy(error));
   watch.touch();
   onEndOf(socket, watch, call.url, fail);
-  socket.write(requestOf(call));
+  sendWhenConnected(socket, call.url, request);
   const close = (): void => {
     watch.end();
     socket.destroy();
   };
-  const { head, rest } = takeHead(listener, call.url, () => {
+  const { head, rest } = takeHead(listener, () => {
     watch.pause();
     socket.pause();
   });
@@ -104,6 +116,11 @@ function openConnection(call: Exchange, underWay: Set<Watch>): Connection {
     return done.finally(close);
   };
   return { head, close, read };
+}
+
+/** Over TLS once the certificate has been checked: nothing is said before. */
+function sendWhenConnected(socket: Socket, { protocol }: URL, request: string): void {
+  socket.once(protocol === 'https:' ? 'secureConnect' : 'connect', () => socket.write(request, 'latin1'));
 }
 
 /** However the socket ends, who listens hears of it. */
@@ -131,41 +148,36 @@ function ignore(): void {
   // nobody waits for anything
 }
 
-function openSocket(url: URL, pool: Pool, take: Taker): Socket {
-  return process.getBuiltinModule('node:net').connect({
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port === '' ? '80' : url.port),
-    noDelay: true,
-    onread: {
-      buffer: () => pool.next(),
-      callback: (count, buffer) =>
-        pool.lend(buffer, take(Buffer.from(buffer.buffer, buffer.byteOffset, count))),
-    },
-  });
+/** What comes is read into the pool's buffers, until none is left. */
+function intoPool(pool: Pool, take: Taker): OnReadOpts {
+  return {
+    buffer: () => pool.next(),
+    callback: (count, buffer) =>
+      pool.lend(buffer, take(Buffer.from(buffer.buffer, buffer.byteOffset, count))),
+  };
 }
 
-/** The bytes up to the empty line, and then those behind it that have come along until they are asked for. */
+/** What is in the bytes up to the empty line, and then those behind it that have come along until they are asked for. */
 function takeHead(
   listener: Listener,
-  url: URL,
   found: () => void,
-): { readonly head: Promise<Buffer>; readonly rest: () => Buffer } {
-  const { promise: head, resolve, reject } = Promise.withResolvers<Buffer>();
+): { readonly head: Connection['head']; readonly rest: () => Buffer } {
+  const { promise: head, resolve, reject } = Promise.withResolvers<Head | undefined>();
   let seen: Buffer = Buffer.alloc(0);
-  let end = -1;
+  let end: number | undefined;
   listener.fail = reject;
   listener.take = (chunk) => {
+    const from = Math.max(0, seen.length - 3);
     seen = Buffer.concat([seen, chunk]);
-    if (end < 0) end = seen.indexOf('\r\n\r\n');
-    if (end >= 0) {
-      found();
-      resolve(seen.subarray(0, end));
-    } else if (seen.length > headBytes) {
-      reject(new BullaError('http.failed', `${displayUrl(url)}: the response headers are too large`));
-    }
+    if (end !== undefined) return undefined;
+    const line = findEmptyLine(seen, from);
+    if (line === undefined && seen.length <= headBytes) return undefined;
+    found();
+    end = line?.at ?? seen.length;
+    resolve(line?.isPlain === true && end <= headBytes ? parseHead(seen.subarray(0, end)) : undefined);
     return undefined;
   };
-  return { head, rest: () => seen.subarray(end + 4) };
+  return { head, rest: () => seen.subarray((end ?? 0) + 4) };
 }
 
 type Taking = {
@@ -215,14 +227,16 @@ type Pool = {
   reset(): void;
 };
 
+type PoolSize = { readonly bytes: number; readonly buffers: number };
+
 /** @param tell hears when there is no buffer left, and when there is one again */
-function openPool(tell: (isFull: boolean) => void): Pool {
+function openPool({ bytes, buffers }: PoolSize, tell: (isFull: boolean) => void): Pool {
   let lent = new Set<ArrayBufferLike>();
   const all: Buffer[] = [];
   const next = (): Buffer => {
     const free = all.find((each) => !lent.has(each.buffer));
     if (free !== undefined) return free;
-    const made = Buffer.allocUnsafeSlow(bufferBytes);
+    const made = Buffer.allocUnsafeSlow(bytes);
     all.push(made);
     return made;
   };
@@ -234,9 +248,9 @@ function openPool(tell: (isFull: boolean) => void): Pool {
       lending.add(buffer.buffer);
       until.then(
         () => {
-          const wasFull = lending.size >= buffers - 1;
           lending.delete(buffer.buffer);
-          if (wasFull) tell(false);
+          // not before, though over TLS more may be lent: what had been read already came after the pause
+          if (lending.size === buffers - 2) tell(false);
         },
         () => undefined,
       );
@@ -253,27 +267,9 @@ function openPool(tell: (isFull: boolean) => void): Pool {
 function requestOf({ url, headers }: Exchange): string {
   const lines = Object.entries({ ...headers, host: url.host, connection: 'close' }).map(([name, value]) => {
     // what goes into a line must not be able to end it
-    if (/[\r\n\0]/.test(value))
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
       throw new BullaError('http.url-refused', `the header ${name} has a line break`);
     return `${name}: ${value}\r\n`;
   });
   return `GET ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join('')}\r\n`;
-}
-
-/** Undefined for what has to be read with more care: another encoding, no length or two. */
-function parseHead(
-  head: Buffer,
-): { status: number; headers: Record<string, string>; length: number } | undefined {
-  const [first = '', ...lines] = head.toString('latin1').split('\r\n');
-  const status = /^HTTP\/1\.1 (\d{3})(?: |$)/.exec(first)?.[1];
-  const headers: Record<string, string> = Object.create(null) as Record<string, string>;
-  for (const line of lines) {
-    const [, name, value = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
-    if (name === undefined || name.toLowerCase() in headers) return undefined;
-    headers[name.toLowerCase()] = value;
-  }
-  const length = headers['content-length'] ?? '';
-  if (status === undefined || !/^\d{1,15}$/.test(length) || headers['transfer-encoding'] !== undefined)
-    return undefined;
-  return { status: Number(status), headers, length: Number(length) };
 }

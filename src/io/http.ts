@@ -143,18 +143,21 @@ async function requestFollowing(
  * certificates: reading those costs a cold process 100 ms, so it is done only then.
  */
 async function exchangeOnce(agents: Agents, call: Exchange): Promise<HttpResponse> {
-  if (call.direct) {
-    const { exchangeDirectly } = await import('./http-direct.ts');
-    const answer = await exchangeDirectly(agents, call);
-    if (answer !== undefined) return answer;
-  }
+  const { trustsSystem } = agents;
   try {
-    return await exchange(agents, call);
+    return await exchangeEither(agents, call);
   } catch (error) {
     const repeatable = call.body === undefined || call.body instanceof Uint8Array;
-    if (repeatable && isUnknownIssuer(error) && agents.addSystemCertificates()) return exchange(agents, call);
-    throw error;
+    if (!repeatable || trustsSystem || !isUnknownIssuer(error)) throw error;
+    agents.trustSystem();
+    return exchangeEither(agents, call);
   }
+}
+
+async function exchangeEither(agents: Agents, call: Exchange): Promise<HttpResponse> {
+  if (!call.direct) return exchange(agents, call);
+  const { exchangeDirectly } = await import('./http-direct.ts');
+  return (await exchangeDirectly(agents, call)) ?? exchange(agents, call);
 }
 
 function headersOf(options: HttpOptions, request: HttpRequest): Record<string, string> {

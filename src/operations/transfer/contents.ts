@@ -11,10 +11,11 @@ import { blobName } from '../../images/layout-files.ts';
 import { layoutVersionBytes } from '../../images/oci-layout.ts';
 import { openImage } from '../../images/open.ts';
 import type { TarEntry } from '../../images/tar-write.ts';
+import type { BodyWriter } from '../../io/http.ts';
 import { layoutReferrer } from '../../stores/layout-referrer.ts';
 import { emptyConfig } from '../../stores/referrers-manifest.ts';
 import { digestsOf } from '../copy/attach.ts';
-import { feedOf, streamOf } from '../copy/blobs.ts';
+import { feedOf } from '../copy/blobs.ts';
 import { type Carried, findCarried, referrerEntry, type Satellite, satelliteTag } from '../copy/carried.ts';
 import type { Parts } from '../copy/image.ts';
 import { type Chosen, chooseParts, held } from '../copy/selection.ts';
@@ -151,25 +152,23 @@ function openShelf(passed: (bytes: number) => void): Shelf {
     },
     blob: (source, { digest, size, mediaType }) =>
       add(
-        { name: blobName(digest), size, content: () => counted(source, { digest, size, mediaType }, passed) },
+        {
+          name: blobName(digest),
+          size,
+          content: told(feedOf(source, { digest, size, mediaType }), passed),
+        },
         digest,
       ),
   };
 }
 
 /** Its size and digest are checked as it passes; a broken connection is taken up where it broke. */
-async function counted(
-  source: Image,
-  blob: Descriptor,
-  passed: (bytes: number) => void,
-): Promise<AsyncIterable<Uint8Array>> {
-  async function* told(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of streamOf(feedOf(source, blob))) {
+function told(feed: BodyWriter, passed: (bytes: number) => void): BodyWriter {
+  return (write) =>
+    feed((chunk) => {
       passed(chunk.length);
-      yield chunk;
-    }
-  }
-  return told();
+      return write(chunk);
+    });
 }
 
 async function shelve(packing: Packing, shelf: Shelf, world: World): Promise<TransferImage> {

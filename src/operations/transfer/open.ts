@@ -4,7 +4,7 @@ import { algorithmOf } from '../../base/digest.ts';
 import { BullaError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { crypto } from '../../base/node.ts';
-import { piecesOf } from '../../images/blob-file.ts';
+import { feedPieces } from '../../images/blob-file.ts';
 import { blobName, layoutInArchive, type LayoutFiles } from '../../images/layout-files.ts';
 import { layoutVersionBytes } from '../../images/oci-layout.ts';
 import { openTarArchive, type TarArchive } from '../../images/tar-read.ts';
@@ -131,11 +131,12 @@ async function checkMember(
   if (file === undefined) throw altered(printable(archive.path), name);
   const hash = crypto.createHash(algorithmOf(digest));
   let length = 0;
-  for await (const chunk of piecesOf(archive.source(file))) {
+  await feedPieces(archive.source(file), archive.path, (chunk) => {
     hash.update(chunk);
     length += chunk.length;
     passed(chunk.length);
-  }
+    return undefined;
+  });
   if (length !== size || `${algorithmOf(digest)}:${hash.digest('hex')}` !== digest)
     throw altered(printable(archive.path), name);
 }

@@ -62,6 +62,7 @@ function transferImage(image: TransferImage, files: LayoutFiles): PackedImage {
         ? (top ??= readLayoutManifest(files, digest, { mediaType, digest, size }))
         : readLayoutManifest(files, wanted),
     blob: (descriptor) => files.blob(descriptor),
+    feed: (descriptor, consume) => files.feed(descriptor, consume),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
