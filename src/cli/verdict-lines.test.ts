@@ -89,3 +89,21 @@ test('a list’s signature is named as that; explained, times, statement and wit
     `      seen by witnesses at ${time}`,
   ]);
 });
+
+test('what a list says of platforms is made printable', () => {
+  const digest = digestOf(utf8('x'));
+  const platform = { os: 'linux\u001b[2K\r', architecture: 'accepted' };
+  const scope = { transport: '', name: '' };
+  const judged = { accepted: true, scope, requirements: [] } as const;
+  const verdict: ImageVerdict = {
+    ...judged,
+    image: 'docker://r/a:1',
+    digest,
+    index: digest,
+    instances: [{ ...judged, digest, platform }],
+  };
+  const text = verdictLines(verdict, false, (word) => word).join('\n');
+  assert.match(text, /accepted linux/);
+  // oxlint-disable-next-line no-control-regex
+  assert.doesNotMatch(text, /[\u001b\r]/);
+});

@@ -60,8 +60,9 @@ export function verdictLines(
 }
 
 function instanceLines(instance: InstanceVerdict, explain: boolean): readonly string[] {
-  const platform =
-    instance.platform === undefined ? '' : ` ${instance.platform.os}/${instance.platform.architecture}`;
+  // the list says what it is for, and anybody may have written the list
+  const { os = '', architecture = '' } = instance.platform ?? {};
+  const platform = instance.platform === undefined ? '' : ` ${printable(`${os}/${architecture}`, 100)}`;
   const word = instance.accepted ? 'accepted' : 'refused';
   return [
     `  ${word}${platform} ${instance.digest}`,

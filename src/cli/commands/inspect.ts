@@ -98,7 +98,7 @@ function namesJudge(parsed: Parsed): boolean {
 function printManifest(manifest: InspectedManifest, { terminal }: CommandContext): void {
   const { platform, attestationOf, sbom } = manifest;
   const what = attestationOf === undefined ? (platform ?? '') : `attestations of ${attestationOf}`;
-  terminal.print(`${manifest.digest} ${what}`.trimEnd());
+  terminal.print(`${manifest.digest} ${printable(what, 200)}`.trimEnd());
   const { signatures, problems = [] } = manifest;
   if (signatures.length === 0 && problems.length === 0) terminal.print('  no signatures');
   for (const signature of signatures)
@@ -115,7 +115,7 @@ function signatureLines(signature: SeenSignature): readonly string[] {
     verdict === undefined
       ? 'not judged'
       : verdict.accepted
-        ? `accepted, by ${verdict.key ?? verdict.identity ?? ''}`
+        ? `accepted, by ${printable(verdict.key ?? verdict.identity ?? '', 500)}`
         : `refused: ${printable(verdict.message, 500)} [${verdict.code}]`;
   const bad =
     problem === undefined || problem.code === verdict?.code
