@@ -1,5 +1,5 @@
 /**
- * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N] [-- --only gpg|sigstore|copy|sync|large]`.
+ * The figures, measured: `npm run bench [-- --json] [-- --rounds N] [-- --images N] [-- --only gpg|sigstore|copy|sync|large|imports]`.
  *
  * Cold processes of the built dist beside their peers, alternately in one run, so that the ratios
  * mean something on any machine; the bare floors under them; what each import costs. Everything
@@ -177,8 +177,8 @@ if (findPeer('gpg') === undefined) {
   if (isAbout('copy', 'large')) say('2 GB, each way once for its time and once for its memory');
   const large = isAbout('copy', 'large') ? await measureLarge(progress('2 GB')) : undefined;
   if (large !== undefined) section('Large copies', () => printLarge(large));
-  if (flags.only === undefined) say('imports');
-  const imports = flags.only === undefined ? await importCosts(stage, rounds) : [];
+  if (isAbout('imports')) say('imports');
+  const imports = isAbout('imports') ? await importCosts(stage, rounds) : [];
   if (imports.length > 0)
     section('What an import costs in a fresh process, with all that it brings along', () =>
       printImports(imports),

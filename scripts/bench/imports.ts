@@ -85,8 +85,14 @@ export async function importCosts(stage: Stage, rounds: number): Promise<readonl
 }
 
 /** One of @noble's files is what is imported; the others by their names. */
+/** Packages that have no module of their own name: the one of theirs that is used. */
+const moduleOf: Readonly<Record<string, string>> = {
+  '@noble/ciphers': '@noble/ciphers/salsa.js',
+  '@noble/curves': '@noble/curves/ed25519.js',
+};
+
 function packagesOf(dependencies: Readonly<Record<string, string>>): readonly string[] {
-  return Object.keys(dependencies).map((name) => (name === '@noble/ciphers' ? `${name}/salsa.js` : name));
+  return Object.keys(dependencies).map((name) => moduleOf[name] ?? name);
 }
 
 function costOf(stage: Stage, kind: ImportCost['kind'], argument: string): number {
