@@ -216,8 +216,8 @@ test('what names a store', () => {
     return name.kind === 'folder' ? name.path : undefined;
   };
   equal(pathOf('a/b', '/srv'), '/srv/a/b');
-  equal(pathOf('/a', '/work'), '/a');
-  equal(pathOf('file:///a%20b', '/work'), '/a b');
+  equal(pathOf('/a', '/srv'), '/a');
+  equal(pathOf('file:///a%20b', '/srv'), '/a b');
   for (const text of [
     'https://sigs.example.com',
     's3://bucket/x',
@@ -226,7 +226,7 @@ test('what names a store', () => {
     'web:/srv/sigs',
   ]) {
     throws(
-      () => parseStoreName(text, '/work'),
+      () => parseStoreName(text, '/srv'),
       (error: unknown) => isBullaError(error, 'store.unsupported'),
       text,
     );

@@ -5,7 +5,7 @@ import { isBullaError } from '../base/errors.ts';
 import { isBranchName, isGitStoreName, isSafePath, parseGitStoreName } from './git-name.ts';
 
 const parse = (text: string): unknown => {
-  const { remote, branch, folder } = parseGitStoreName(text, '/work');
+  const { remote, branch, folder } = parseGitStoreName(text, '/folder');
   return [remote, branch, folder];
 };
 
@@ -14,8 +14,8 @@ test('a repository by file, https and ssh, with branch and folder', () => {
   deepEqual(parse('git+file:///a%20b/%23c'), ['/a b/#c', undefined, '']);
   deepEqual(parse('git+file://localhost/srv/sigs'), ['/srv/sigs', undefined, '']);
   deepEqual(parse('git+file:/srv/sigs'), ['/srv/sigs', undefined, '']);
-  deepEqual(parse('git+file:sigs.git#main'), ['/work/sigs.git', 'main', '']);
-  deepEqual(parse('git+file:--upload-pack=x'), ['/work/--upload-pack=x', undefined, '']);
+  deepEqual(parse('git+file:sigs.git#main'), ['/folder/sigs.git', 'main', '']);
+  deepEqual(parse('git+file:--upload-pack=x'), ['/folder/--upload-pack=x', undefined, '']);
   deepEqual(parse('git+https://example.com/a/b.git#prod:sig/app/'), [
     'https://example.com/a/b.git',
     'prod',
@@ -32,7 +32,7 @@ test('a repository by file, https and ssh, with branch and folder', () => {
 for (const [text, code] of [
   ['ext::sh -c id', 'store.unsupported'],
   ['fd::3', 'store.unsupported'],
-  ['git@github.com:org/sigs.git', 'store.unsupported'],
+  ['git@git.example.com:org/sigs.git', 'store.unsupported'],
   ['ssh://git@example.com/a', 'store.unsupported'],
   ['git://example.com/a', 'store.unsupported'],
   ['git+http://example.com/a', 'store.unsupported'],
@@ -63,7 +63,7 @@ for (const [text, code] of [
   test(`refused: ${JSON.stringify(text)}`, () => {
     ok(isGitStoreName(text));
     throws(
-      () => parseGitStoreName(text, '/work'),
+      () => parseGitStoreName(text, '/folder'),
       (error: unknown) => isBullaError(error, code) && !error.message.includes('secret'),
     );
   });
@@ -71,10 +71,10 @@ for (const [text, code] of [
 
 test('the way git hosts write it is told in ours', () => {
   throws(
-    () => parseGitStoreName('git@github.com:org/sigs.git', '/work'),
+    () => parseGitStoreName('git@git.example.com:org/sigs.git', '/folder'),
     (error: unknown) =>
       isBullaError(error, 'store.unsupported') &&
-      error.hint === 'write git+ssh://git@github.com/org/sigs.git',
+      error.hint === 'write git+ssh://git@git.example.com/org/sigs.git',
   );
 });
 
