@@ -1,5 +1,6 @@
 /** Large bodies over TLS by sockets of our own: the same certificates, the same checks and the same errors as by Node’s client. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
@@ -7,6 +8,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
+import { promisify } from 'node:util';
 
 import { BullaError } from '../../src/base/errors.ts';
 import { openHttp, type TlsOptions } from '../../src/io/http.ts';
@@ -213,5 +215,25 @@ test(
       .split('\n')
       .filter((line) => line.includes(`GET /v2/app/blobs/sha256:${digest}`));
     assert.equal(gets.filter((line) => / 200 /.test(line)).length, 1, gets.join('\n'));
+  },
+);
+
+test(
+  'requests that meet an unknown issuer together are all asked again by the machine’s own authorities',
+  needs('openssl'),
+  async () => {
+    await using bench = await openBench();
+    const { ca, cert, key } = await pemsOf(bench);
+    writeFileSync(bench.path('authority.pem'), ca);
+    await using site = await serveRaw((socket) => socket.end(hello), { cert, key });
+    const program = `
+      import { openHttp } from ${JSON.stringify(new URL('../../src/io/http.ts', import.meta.url).href)};
+      await using http = openHttp({ env: {} });
+      const ask = async () => (await http.request({ url: new URL(${JSON.stringify(site.url.href)}), maxBytes: 9 })).bytes();
+      const answers = await Promise.all(Array.from({ length: 6 }, ask));
+      console.log(answers.map((each) => Buffer.from(each).toString()).join(' '));`;
+    const env = { ...bench.env, SSL_CERT_FILE: bench.path('authority.pem') };
+    const run = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], { env });
+    assert.equal((await run).stdout, 'hello hello hello hello hello hello\n');
   },
 );
